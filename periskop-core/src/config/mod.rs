@@ -1,0 +1,1 @@
+//! Reading configuration: YAML with positions, decoded with every problem at once.

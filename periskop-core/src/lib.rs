@@ -1,0 +1,18 @@
+//! The pure heart of Periskop: the exporter format, merging by fingerprint, resolution state,
+//! relabelling and search, behind traits. It does no I/O, reads no clock and spawns nothing:
+//! time and randomness are arguments.
+
+pub mod config;
+pub mod discovery;
+pub mod ids;
+pub mod occurrence;
+pub mod redact;
+pub mod report;
+pub mod target;
+pub mod time;
+pub mod wire;
+
+pub use ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
+pub use occurrence::{ContentHash, Exception, HttpContext, Occurrence, Severity};
+pub use report::{Report, ReportedError, ReportedIncarnation, ReportedLife, Warning};
+pub use time::Timestamp;

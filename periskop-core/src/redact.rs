@@ -1,0 +1,1 @@
+//! Secrets masked before anything is kept.

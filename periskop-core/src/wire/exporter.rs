@@ -1,0 +1,1 @@
+//! The exporter format: lenient in, exact out.

@@ -1,0 +1,3 @@
+//! Formats on the wire.
+
+pub mod exporter;

@@ -1,0 +1,2 @@
+//! periskop-pushgw
+fn main() {}

@@ -1,0 +1,2 @@
+//! periskop-server
+fn main() {}
