@@ -9,6 +9,8 @@ pub mod occurrence;
 pub mod redact;
 pub mod report;
 pub mod target;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod wire;
 
