@@ -132,7 +132,8 @@ impl Age {
         (!self.is_exported()).then(|| self.time())
     }
 
-    fn time(self) -> Timestamp {
+    /// Since when it is said.
+    pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_micros(self.0 >> 1)
     }
 }
