@@ -107,6 +107,18 @@ fn a_secret_is_masked_also_where_the_text_is_cut_within_it() {
 }
 
 #[test]
+fn masks_do_not_make_a_text_longer_than_its_limit() {
+    for length in 40..200 {
+        let form = "pwd=x&".repeat(length / 6);
+        let json = format!(r#"{{"http_context":{{"request_body":"{form}"}}}}"#);
+        let limits = Limits { body_length: 100, ..Limits::default() };
+        let body = occurrence(&json, limits).http.unwrap().body.unwrap();
+        assert!(body.len() <= 100, "{body}");
+        assert!(body.starts_with("pwd=<redacted>&pwd=<red"), "{body}");
+    }
+}
+
+#[test]
 fn a_secret_as_long_as_the_mask_is_masked() {
     // It was taken for the mask once, because it had its length.
     let json = r#"{"http_context":{"request_headers":{"Cookie":"0123456789"},

@@ -140,7 +140,8 @@ impl<'a> Excerpt<'a> {
         let text = masked.unwrap_or_else(|| self.text.into_owned());
         let limit = limit.max(SHORTEST_LIMIT);
         let mut cut = Self { text: Cow::Owned(text), left_out: self.left_out };
-        if cut.text.len() > limit {
+        let room = if cut.left_out > 0 { limit - MARK_ROOM } else { limit };
+        if cut.text.len() > room {
             let length = cut.text.len() + cut.left_out;
             cut = Self::cut(cut.text, limit, length);
         }
