@@ -1,5 +1,4 @@
 //! The laws of `Merge`, for every type that merges and for whole states.
-#![cfg(feature = "testing")]
 
 use periskop_core::testing::{laws, state};
 use periskop_core::{Observer, ReplicaId, Settings, State, Timestamp};
