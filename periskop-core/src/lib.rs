@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod discovery;
+pub mod duration;
 pub mod ids;
 pub mod occurrence;
 pub mod redact;

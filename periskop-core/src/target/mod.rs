@@ -2,6 +2,10 @@
 
 mod group;
 mod labels;
+mod scrape;
+mod url;
 
 pub use group::TargetGroup;
 pub use labels::Labels;
+pub use scrape::{ScrapeSettings, Target, TargetError, TargetId};
+pub use url::Params;
