@@ -2,10 +2,15 @@
 
 mod group;
 mod labels;
+mod relabel;
 mod scrape;
 mod url;
 
 pub use group::TargetGroup;
 pub use labels::Labels;
+pub use relabel::{
+    Action, MAX_LABELS, MAX_VALUE, NameScheme, Pattern, PatternError, RelabelConfig, Template,
+    relabel,
+};
 pub use scrape::{ScrapeSettings, Target, TargetError, TargetId};
 pub use url::Params;
