@@ -5,7 +5,6 @@
 pub mod aggregate;
 pub mod config;
 pub mod discovery;
-pub mod duration;
 pub mod ids;
 pub mod merge;
 pub mod observer;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::duration::{self, DurationError};
+use crate::config::{format_duration, parse_duration};
 use crate::ids::{ReplicaId, ServiceName};
 use crate::target::Labels;
 use crate::target::url::{self, Params};
@@ -57,8 +57,8 @@ impl ScrapeSettings {
         labels.retain(|_, value| !value.is_empty());
         let defaults = [
             (JOB, job),
-            (INTERVAL, &duration::format(self.interval)),
-            (TIMEOUT, &duration::format(self.timeout)),
+            (INTERVAL, &format_duration(self.interval)),
+            (TIMEOUT, &format_duration(self.timeout)),
             (PATH, &self.path),
             (SCHEME, &self.scheme),
         ];
@@ -104,11 +104,11 @@ impl Target {
         if address.contains('/') {
             return Err(TargetError::Address(address));
         }
-        let interval = duration::parse(labels.get(INTERVAL)).map_err(TargetError::Interval)?;
+        let interval = parse_duration(labels.get(INTERVAL)).map_err(TargetError::Interval)?;
         if interval.is_zero() {
             return Err(TargetError::ZeroInterval);
         }
-        let timeout = duration::parse(labels.get(TIMEOUT)).map_err(TargetError::Timeout)?;
+        let timeout = parse_duration(labels.get(TIMEOUT)).map_err(TargetError::Timeout)?;
         if timeout.is_zero() {
             return Err(TargetError::ZeroTimeout);
         }
@@ -236,13 +236,13 @@ pub enum TargetError {
     Address(String),
     /// `__scrape_interval__` is no duration.
     #[error("error parsing scrape interval: {0}")]
-    Interval(#[source] DurationError),
+    Interval(String),
     /// `__scrape_interval__` is zero.
     #[error("scrape interval cannot be 0")]
     ZeroInterval,
     /// `__scrape_timeout__` is no duration.
     #[error("error parsing scrape timeout: {0}")]
-    Timeout(#[source] DurationError),
+    Timeout(String),
     /// `__scrape_timeout__` is zero.
     #[error("scrape timeout cannot be 0")]
     ZeroTimeout,
