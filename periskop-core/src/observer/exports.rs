@@ -172,7 +172,7 @@ pub(super) fn age(
         let told = before.age.gone_since().is_some_and(|gone| lasted(gone, now));
         let is_new = delta.state.aggregate(service, &key);
         let is_new = is_new.is_some_and(|new| new.counts.get(&incarnation).is_some());
-        let counts = [Known { age, ..before }].into_iter().collect();
+        let counts = [Known { age: age.after(before.age), ..before }].into_iter().collect();
         let update = Aggregate { counts, ..Aggregate::default() };
         if is_new || (told && age.is_exported()) {
             state.join_aggregate(service, key, update, delta);
