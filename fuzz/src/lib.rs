@@ -10,7 +10,10 @@
 //! be and committed to `regressions/NAME` under a name that tells its story.
 
 pub mod config;
+pub mod exporter;
+pub mod merge;
 pub mod mutate;
+pub mod relabel;
 pub mod time;
 
 #[cfg(all(fuzzing, feature = "libfuzzer"))]
@@ -21,7 +24,13 @@ pub use libfuzzer_sys;
 pub type Harness = fn(&[u8]);
 
 /// Every harness, by the name of its folders and of its binary.
-pub const HARNESSES: &[(&str, Harness)] = &[("config", config::run), ("time", time::run)];
+pub const HARNESSES: &[(&str, Harness)] = &[
+    ("config", config::run),
+    ("exporter", exporter::run),
+    ("merge", merge::run),
+    ("relabel", relabel::run),
+    ("time", time::run),
+];
 
 /// The binary for libFuzzer of a harness. Without libFuzzer it is an empty program, so that it is
 /// compiled and linted everywhere.

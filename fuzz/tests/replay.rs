@@ -7,11 +7,26 @@ use periskop_fuzz::HARNESSES;
 use periskop_fuzz::mutate::Mutator;
 
 /// So many mutations that all harnesses together stay within seconds.
-const MUTATIONS: usize = 20_000;
+const MUTATIONS: usize = 5_000;
 
 #[test]
 fn config() {
     replay("config");
+}
+
+#[test]
+fn exporter() {
+    replay("exporter");
+}
+
+#[test]
+fn merge() {
+    replay("merge");
+}
+
+#[test]
+fn relabel() {
+    replay("relabel");
 }
 
 #[test]
