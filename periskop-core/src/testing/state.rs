@@ -24,8 +24,7 @@ use crate::time::Timestamp;
 
 /// A moment within a quarter of an hour.
 pub fn moment() -> impl Strategy<Value = Timestamp> {
-    (0..15_i64)
-        .prop_map(|minute| start().plus(Duration::from_secs(60) * minute.unsigned_abs() as u32))
+    (0..15_u32).prop_map(|minute| start().plus(Duration::from_secs(60) * minute))
 }
 
 fn start() -> Timestamp {
