@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod process;
+pub mod sd;
 pub mod server;
 pub mod workspace;
 
