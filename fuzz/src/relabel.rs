@@ -1,54 +1,50 @@
-//! Relabelling rules, regular expressions and target groups.
+//! Relabelling: rules and labels out of arbitrary bytes.
 
-use periskop_core::config::{self, At, Problems};
-use periskop_core::target::{
-    Labels, MAX_LABELS, MAX_VALUE, NameScheme, Pattern, RelabelConfig, TargetGroup, relabel,
-};
+use periskop_core::config::{self, At, Node, Problems};
+use periskop_core::target::{self, Labels, MAX_LABELS, MAX_VALUE, NameScheme, RelabelConfig};
 
-/// The input is a list of rules, then a line `---`, then a target group. Rules that decode print as
-/// rules that mean the same; relabelling ends, within its bounds, always in the same way.
-///
-/// # Panics
-///
-/// If a promise is broken.
-pub fn run(input: &[u8]) {
-    let text = String::from_utf8_lossy(input);
-    let (rules, group) = text.split_once("\n---\n").unwrap_or((&text, ""));
-    // Any text, since most are refused already as YAML.
-    if let Ok(pattern) = Pattern::new(rules) {
-        pattern.is_match(group);
+/// Takes the bytes up to the first line that holds only `---` for a YAML list of rules, and each
+/// line after it for a label, `name=value`. Whatever is decoded must apply without a panic and
+/// within the limits, read back as it is printed, and leave nothing for a second look: labels
+/// that came out are labels that go in.
+pub fn relabel(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (rules, labels) = text.split_once("\n---\n").unwrap_or((&text, ""));
+    let Ok(node) = config::parse(rules) else { return };
+    let Ok(rules) = decode(&node) else { return };
+
+    let printed = Node::sequence(rules.iter().map(RelabelConfig::to_node)).to_string();
+    let again = config::parse(&printed).map(|node| decode(&node));
+    assert_eq!(again, Ok(Ok(rules.clone())), "printed as\n{printed}");
+
+    let longest = labels.lines().map(str::len).max().unwrap_or(0);
+    let labels: Labels = labels
+        .lines()
+        .take(MAX_LABELS)
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| !name.is_empty())
+        .collect();
+    let Some(result) = target::relabel(&rules, labels) else { return };
+    assert!(result.len() <= MAX_LABELS);
+    for (name, value) in result.iter() {
+        assert!(!name.is_empty() && !value.is_empty());
+        assert!(name.len() <= MAX_VALUE.max(longest) && value.len() <= MAX_VALUE.max(longest));
     }
-    let group = decoded(group, TargetGroup::decode);
-    let Some(rules) = decoded(rules, rules_of) else { return };
-    for rule in &rules {
-        let printed = rule.to_node().to_string();
-        let again = decoded(&printed, rule_of);
-        let again = again.unwrap_or_else(|| panic!("refused:\n{printed}"));
-        assert_eq!(again.to_node(), rule.to_node(), "printed as\n{printed}");
-    }
-    let mut targets =
-        vec![Labels::from([("__address__", "127.0.0.1:80"), ("a", "b-1"), ("c", "")])];
-    targets.extend(group.into_iter().flat_map(|group| group.targets));
-    for labels in targets {
-        let largest = labels.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
-        let most = labels.len().max(MAX_LABELS);
-        let relabelled = relabel(&rules, labels.clone());
-        assert_eq!(relabelled, relabel(&rules, labels), "always in the same way");
-        let Some(relabelled) = relabelled else { continue };
-        assert!(relabelled.len() <= most + rules.len());
-        assert!(relabelled.iter().all(|(_, value)| value.len() <= MAX_VALUE.max(largest)));
-    }
+    assert_eq!(target::relabel(&[], result.clone()), Some(result));
 }
 
-fn decoded<T>(text: &str, decode: impl FnOnce(&At<'_>, &mut Problems) -> Option<T>) -> Option<T> {
-    config::decode(&config::parse(text).ok()?, decode).ok()
+fn decode(list: &Node) -> Result<Vec<RelabelConfig>, Problems> {
+    config::decode(list, |at: &At<'_>, problems: &mut Problems| {
+        let items = at.items(problems)?;
+        let rule = |at: &At<'_>| RelabelConfig::decode(at, NameScheme::Utf8, problems);
+        Some(items.iter().filter_map(rule).collect())
+    })
 }
 
-fn rule_of(at: &At<'_>, problems: &mut Problems) -> Option<RelabelConfig> {
-    RelabelConfig::decode(at, NameScheme::Utf8, problems)
-}
-
-fn rules_of(at: &At<'_>, problems: &mut Problems) -> Option<Vec<RelabelConfig>> {
-    let items = at.items(problems)?;
-    Some(items.iter().filter_map(|at| rule_of(at, problems)).collect())
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_rule_and_its_labels_are_taken() {
+        super::relabel(b"- {source_labels: [a], target_label: b}\n---\na=1\nc=\n");
+    }
 }
