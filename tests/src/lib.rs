@@ -6,6 +6,7 @@
 pub mod app;
 pub mod process;
 pub mod server;
+pub mod target;
 pub mod workspace;
 
 use std::fmt::{Debug, Display};
