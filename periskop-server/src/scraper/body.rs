@@ -92,6 +92,16 @@ impl Body {
         written.map_err(|e| self.explain(&e))
     }
 
+    /// How many decoded bytes there are.
+    pub(crate) fn len(&mut self) -> usize {
+        self.decoder.out().map_or(0, |out| out.buffer.len())
+    }
+
+    /// Whether a piece may become much more than it is.
+    pub(crate) fn is_compressed(&self) -> bool {
+        !matches!(self.decoder, Decoder::Identity(_))
+    }
+
     /// The whole decoded body.
     ///
     /// # Errors
