@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::aggregate::{Aggregate, LatestOccurrences};
-use crate::ids::{AggregateId, AggregationKey, ServiceName, SourceId};
+use crate::ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{Merge, raise};
 use crate::target::Labels;
 use crate::texts::Texts;
@@ -21,10 +21,18 @@ use crate::view::ErrorView;
 /// [`Observer`](crate::Observer)'s.
 #[derive(Default)]
 pub struct State {
-    pub(crate) services: BTreeMap<ServiceName, BTreeMap<AggregationKey, Aggregate>>,
+    pub(crate) services: BTreeMap<ServiceName, Service>,
     pub(crate) sources: HashMap<SourceId, Source>,
     pub(crate) texts: Texts,
     keep: Keep,
+}
+
+/// What is known of one service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Service {
+    /// Who has scraped it or received pushes for it: nobody else prunes it.
+    pub(crate) observers: BTreeSet<ReplicaId>,
+    pub(crate) errors: BTreeMap<AggregationKey, Aggregate>,
 }
 
 /// How many occurrences of an error are kept.
@@ -70,31 +78,29 @@ impl State {
 
     /// Every error whose total is not 0, by service and key.
     pub fn errors(&self) -> impl Iterator<Item = ErrorView<'_>> {
-        self.services.iter().flat_map(|(service, errors)| self.listed(service, errors))
+        self.services.iter().flat_map(|(name, service)| self.listed(name, service))
     }
 
     /// The errors of one service, by key.
     pub fn errors_of(&self, service: &ServiceName) -> impl Iterator<Item = ErrorView<'_>> {
         let known = self.services.get_key_value(service);
-        known.into_iter().flat_map(|(service, errors)| self.listed(service, errors))
+        known.into_iter().flat_map(|(name, service)| self.listed(name, service))
     }
 
     /// One error, if its total is not 0.
     pub fn error(&self, id: &AggregateId) -> Option<ErrorView<'_>> {
-        let (service, errors) = self.services.get_key_value(&id.service)?;
-        let (key, aggregate) = errors.get_key_value(&id.key)?;
-        (aggregate.total() > 0).then(|| ErrorView::new(self, service, key, aggregate))
+        let (name, service) = self.services.get_key_value(&id.service)?;
+        let (key, aggregate) = service.errors.get_key_value(&id.key)?;
+        (aggregate.total() > 0).then(|| ErrorView::new(self, name, key, aggregate))
     }
 
     fn listed<'a>(
         &'a self,
-        service: &'a ServiceName,
-        errors: &'a BTreeMap<AggregationKey, Aggregate>,
+        name: &'a ServiceName,
+        service: &'a Service,
     ) -> impl Iterator<Item = ErrorView<'a>> {
-        errors
-            .iter()
-            .filter(|(_, aggregate)| aggregate.total() > 0)
-            .map(move |(key, aggregate)| ErrorView::new(self, service, key, aggregate))
+        let listed = service.errors.iter().filter(|(_, aggregate)| aggregate.total() > 0);
+        listed.map(move |(key, aggregate)| ErrorView::new(self, name, key, aggregate))
     }
 
     /// What is known of an error, listed or not.
@@ -103,7 +109,7 @@ impl State {
         service: &ServiceName,
         key: &AggregationKey,
     ) -> Option<&Aggregate> {
-        self.services.get(service)?.get(key)
+        self.services.get(service)?.errors.get(key)
     }
 
     pub(crate) fn aggregate_mut(
@@ -111,7 +117,7 @@ impl State {
         service: &ServiceName,
         key: &AggregationKey,
     ) -> Option<&mut Aggregate> {
-        self.services.get_mut(service)?.get_mut(key)
+        self.services.get_mut(service)?.errors.get_mut(key)
     }
 
     /// Joins another state and tells what was new.
@@ -120,19 +126,26 @@ impl State {
         for (id, source) in other.sources {
             self.join_source(id, source, &mut delta);
         }
-        for (service, errors) in other.services {
-            self.join_service(&service, &mut delta);
-            for (key, aggregate) in errors {
-                self.join_aggregate(&service, key, aggregate, &mut delta);
+        for (name, service) in other.services {
+            self.join_service(&name, service.observers, &mut delta);
+            for (key, aggregate) in service.errors {
+                self.join_aggregate(&name, key, aggregate, &mut delta);
             }
         }
         delta
     }
 
-    pub(crate) fn join_service(&mut self, service: &ServiceName, delta: &mut Delta) {
-        if !self.services.contains_key(service) {
-            self.services.insert(service.clone(), BTreeMap::new());
-            delta.state.services.entry(service.clone()).or_default();
+    pub(crate) fn join_service(
+        &mut self,
+        name: &ServiceName,
+        observers: impl IntoIterator<Item = ReplicaId>,
+        delta: &mut Delta,
+    ) {
+        let before = self.services.len();
+        let known = self.services.entry(name.clone()).or_default();
+        let news: Vec<_> = observers.into_iter().filter(|o| known.observers.insert(*o)).collect();
+        if !news.is_empty() || self.services.len() > before {
+            delta.state.services.entry(name.clone()).or_default().observers.extend(news);
         }
     }
 
@@ -156,7 +169,7 @@ impl State {
         update: Aggregate,
         delta: &mut Delta,
     ) {
-        let errors = self.services.entry(service.clone()).or_default();
+        let errors = &mut self.services.entry(service.clone()).or_default().errors;
         let known = errors.entry(key.clone()).or_insert_with(|| Aggregate {
             latest: LatestOccurrences::new(self.keep.0),
             ..Aggregate::default()
@@ -166,7 +179,7 @@ impl State {
             delta.changed.insert(AggregateId { service: service.clone(), key: key.clone() });
         }
         if growth.any {
-            let errors = delta.state.services.entry(service.clone()).or_default();
+            let errors = &mut delta.state.services.entry(service.clone()).or_default().errors;
             match errors.entry(key) {
                 std::collections::btree_map::Entry::Vacant(entry) => {
                     entry.insert(growth.delta);
@@ -181,8 +194,15 @@ impl State {
     /// Keeps this many occurrences of each error from now on (1 to 100).
     pub(crate) fn set_keep(&mut self, keep: u8) {
         self.keep = Keep(keep.clamp(1, LatestOccurrences::MOST));
-        let all = self.services.values_mut().flat_map(BTreeMap::values_mut);
-        all.for_each(|aggregate| aggregate.latest.set_keep(keep));
+        self.aggregates_mut().for_each(|aggregate| aggregate.latest.set_keep(keep));
+    }
+
+    pub(crate) fn aggregates(&self) -> impl Iterator<Item = &Aggregate> {
+        self.services.values().flat_map(|service| service.errors.values())
+    }
+
+    pub(crate) fn aggregates_mut(&mut self) -> impl Iterator<Item = &mut Aggregate> {
+        self.services.values_mut().flat_map(|service| service.errors.values_mut())
     }
 }
 
@@ -244,10 +264,9 @@ impl Delta {
 
     /// Every error that is part of it, those of which only ages or series are new included.
     pub fn touched(&self) -> impl Iterator<Item = AggregateId> {
-        self.state.services.iter().flat_map(|(service, errors)| {
-            let id =
-                |key: &AggregationKey| AggregateId { service: service.clone(), key: key.clone() };
-            errors.keys().map(id)
+        self.state.services.iter().flat_map(|(name, service)| {
+            let id = |key: &AggregationKey| AggregateId { service: name.clone(), key: key.clone() };
+            service.errors.keys().map(id)
         })
     }
 

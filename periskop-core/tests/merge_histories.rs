@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use periskop_core::aggregate::{Act, ActionId, MuteFor};
 use periskop_core::target::Labels;
+use periskop_core::wire::exporter;
 use periskop_core::{
     AggregateId, Delta, Observer, ReplicaId, Report, ServiceName, Settings, State, Timestamp,
 };
@@ -186,46 +187,7 @@ fn text<'a>(step: &'a Value, field: &str) -> &'a str {
     step.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn read(answer: &Value, _at: Timestamp) -> Report {
-    use periskop_core::*;
-    let t = |v: &Value| v.as_str().and_then(Timestamp::parse);
-    Report {
-        target_uuid: answer["target_uuid"].as_str().map(Into::into),
-        errors: answer["aggregated_errors"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|e| ReportedError {
-                key: e["aggregation_key"].as_str().unwrap().into(),
-                total_count: e["total_count"].as_u64().unwrap(),
-                severity: e["severity"].as_str().and_then(Severity::parse).unwrap_or_default(),
-                created_at: t(&e["created_at"])
-                    .filter(|t| *t != Timestamp::parse("0001-01-01T00:00:00Z").unwrap()),
-                incarnations: None,
-                occurrences: e["latest_errors"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|o| {
-                        let content = ContentHash::of(o.to_string().as_bytes());
-                        Occurrence {
-                            name: o["uuid"]
-                                .as_str()
-                                .map(Into::into)
-                                .unwrap_or_else(|| content.as_name()),
-                            content,
-                            time: t(&o["timestamp"]),
-                            severity: o["severity"]
-                                .as_str()
-                                .and_then(Severity::parse)
-                                .unwrap_or_default(),
-                            exceptions: vec![Exception::default()],
-                            http: None,
-                        }
-                    })
-                    .collect(),
-            })
-            .collect(),
-        ..Report::default()
-    }
+fn read(answer: &Value, at: Timestamp) -> Report {
+    let payload = serde_json::to_vec(answer).unwrap();
+    exporter::parse(&payload, at, &exporter::Options::default()).unwrap()
 }

@@ -30,8 +30,6 @@ pub(super) struct Local {
     heard: HashMap<SourceId, Timestamp>,
     /// How many targets export an incarnation beside the first, where there are such.
     shared: HashMap<Pair, u32>,
-    /// Whether this process has scraped the service, well or not, or received pushes for it.
-    involved: bool,
 }
 
 #[derive(Default)]
@@ -48,18 +46,12 @@ impl Local {
     }
 
     pub(super) fn tried(&mut self, target: String) {
-        self.involved = true;
         self.targets.entry(target).or_default().tried = true;
     }
 
-    pub(super) fn pushed_to(&mut self) {
-        self.involved = true;
-    }
-
-    /// Whether enough is known to forget: this process has itself scraped the service or received
-    /// pushes for it, and every target discovered has been tried since the start.
-    pub(super) fn may_forget(&self) -> bool {
-        self.involved && self.targets.values().all(|target| target.tried)
+    /// Whether every target discovered has been tried since the start.
+    pub(super) fn all_tried(&self) -> bool {
+        self.targets.values().all(|target| target.tried)
     }
 
     pub(super) fn last_good(&self, target: &str) -> Option<Timestamp> {
@@ -102,7 +94,6 @@ impl Local {
             incarnations.sort_unstable();
             incarnations.dedup();
         }
-        self.involved = true;
         let target = self.targets.entry(target).or_default();
         target.tried = true;
         target.last_good = Some(now);

@@ -76,8 +76,7 @@ impl Observer {
         mut state: State,
     ) -> Self {
         state.set_keep(settings.occurrences_per_error);
-        let all = state.services.values_mut().flat_map(|errors| errors.values_mut());
-        all.for_each(|aggregate| {
+        state.aggregates_mut().for_each(|aggregate| {
             aggregate.counts.map_ages(|known| match known.age.is_exported() {
                 true => Age::gone(started),
                 false => known.age,
@@ -142,7 +141,7 @@ impl Observer {
     /// A target did not answer, or not well: it keeps what it last told, and its service is known.
     pub fn scrape_failed(&mut self, service: &ServiceName, target: &str) -> Delta {
         let mut delta = Delta::default();
-        self.state.join_service(service, &mut delta);
+        self.state.join_service(service, [self.id], &mut delta);
         self.local.entry(service.clone()).or_default().tried(without_userinfo(target));
         delta
     }
@@ -161,7 +160,7 @@ impl Observer {
         let labels = labels.iter().filter(|(name, _)| !name.starts_with("__")).collect();
         let (source, named) = self.source(&name, Some((now, labels)));
         let mut delta = Delta::default();
-        self.state.join_service(service, &mut delta);
+        self.state.join_service(service, [self.id], &mut delta);
         let local = self.local.entry(service.clone()).or_default();
         let horizon = local.last_good(&target).unwrap_or(self.started);
         let heard_before = local.heard(source, now);
@@ -186,10 +185,9 @@ impl Observer {
         let name = report.target_uuid.clone().unwrap_or_else(|| "push:".to_owned());
         let (source, named) = self.source(&name, None);
         let mut delta = Delta::default();
-        self.state.join_service(service, &mut delta);
+        self.state.join_service(service, [self.id], &mut delta);
         let local = self.local.entry(service.clone()).or_default();
         let heard_before = local.heard(source, now);
-        local.pushed_to();
         let horizon = heard_before.unwrap_or(self.started);
         let hearing = Hearing { now, source, heard_before, horizon, pushed: true };
         self.hear(service, &hearing, report, &mut delta);
@@ -246,9 +244,9 @@ impl Observer {
     /// exported here too.
     pub fn join(&mut self, now: Timestamp, other: &State) -> Delta {
         let mut other = other.clone();
-        for (service, errors) in &mut other.services {
-            for (key, aggregate) in errors {
-                let ours = self.state.aggregate(service, key).map(|known| &known.counts);
+        for (name, service) in &mut other.services {
+            for (key, aggregate) in &mut service.errors {
+                let ours = self.state.aggregate(name, key).map(|known| &known.counts);
                 aggregate.counts.map_ages(|theirs| {
                     match ours.and_then(|counts| counts.get(&theirs.incarnation)) {
                         Some(ours) if ours.age.is_exported() => ours.age,
@@ -272,7 +270,7 @@ impl Observer {
     /// A source is remembered only while something refers to it.
     fn join_named_source(&mut self, id: SourceId, source: Source, delta: &mut Delta) {
         let mine = |aggregate: &Aggregate| !aggregate.counts.of_source(id).is_empty();
-        let counted = delta.state.services.values().flat_map(|errors| errors.values()).any(mine);
+        let counted = delta.state.aggregates().any(mine);
         if counted || self.state.sources.contains_key(&id) {
             self.state.join_source(id, source, delta);
         }

@@ -5,6 +5,7 @@ use hashbrown::HashSet;
 use crate::aggregate::{Aggregate, Known, LatestOccurrences};
 use crate::ids::{AggregateId, SourceId};
 use crate::observer::Observer;
+use crate::observer::exports::Local;
 use crate::time::Timestamp;
 
 /// What a [`Observer::prune`] forgot.
@@ -28,23 +29,24 @@ impl Pruned {
 impl Observer {
     /// Forgets the incarnations that nobody has exported for the retention, and errors with their
     /// last one. A service is pruned only after every discovered target of it has been tried
-    /// since the start, and only by a process that has itself scraped it or received pushes for it.
+    /// since the start, and only by an observer that has itself scraped it or received pushes for it.
     pub fn prune(&mut self, now: Timestamp) -> Pruned {
         let mut pruned = Pruned::default();
         let keep = self.settings.occurrences_per_error;
         let retention = self.settings.retention;
         let expired =
             |known: &Known| known.age.gone_since().is_some_and(|gone| gone.plus(retention) <= now);
-        for (service, errors) in &mut self.state.services {
-            if !self.local.get(service).is_some_and(|local| local.may_forget()) {
+        for (name, service) in &mut self.state.services {
+            let all_tried = self.local.get(name).is_none_or(Local::all_tried);
+            if !service.observers.contains(&self.id) || !all_tried {
                 continue;
             }
-            errors.retain(|key, aggregate| {
+            service.errors.retain(|key, aggregate| {
                 let before = aggregate.counts.len();
                 if before == 0 {
                     return true;
                 }
-                let id = || AggregateId { service: service.clone(), key: key.clone() };
+                let id = || AggregateId { service: name.clone(), key: key.clone() };
                 if aggregate.counts.iter().all(expired) {
                     pruned.incarnations += before;
                     pruned.errors.push(id());
@@ -72,9 +74,8 @@ impl Observer {
 
     /// A source's text and labels are kept only while something refers to it.
     fn forget_sources(&mut self) {
-        let all = self.state.services.values().flat_map(|errors| errors.values());
-        let used: HashSet<SourceId> =
-            all.flat_map(|known| known.counts.iter().map(|k| k.incarnation.source)).collect();
+        let all = self.state.aggregates().flat_map(|known| known.counts.iter());
+        let used: HashSet<SourceId> = all.map(|known| known.incarnation.source).collect();
         self.state.sources.retain(|source, _| used.contains(source));
         self.local.values_mut().for_each(|local| local.retain_heard(|s| used.contains(s)));
         self.state.texts.sweep();
