@@ -1,1 +1,7 @@
-//! periskop-server
+//! The Periskop server.
+
+mod api;
+pub mod cli;
+mod metrics;
+mod scraper;
+pub mod telemetry;

@@ -112,17 +112,15 @@ impl Family<'_> {
         counts: &[u64],
         sum: f64,
     ) {
-        let mut labels = labels.to_vec();
         let mut cumulated = 0;
         for (i, count) in counts.iter().enumerate() {
             cumulated += count;
             let bound = bounds.get(i).map_or_else(|| "+Inf".to_owned(), f64::to_string);
-            labels.push(("le", &bound));
+            let labels = [labels, &[("le", bound.as_str())]].concat();
             self.suffixed("_bucket", &labels, Value::Whole(cumulated));
-            labels.pop();
         }
-        self.suffixed("_sum", &labels, Value::Real(sum));
-        self.suffixed("_count", &labels, Value::Whole(cumulated));
+        self.suffixed("_sum", labels, Value::Real(sum));
+        self.suffixed("_count", labels, Value::Whole(cumulated));
     }
 
     fn suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: Value) {

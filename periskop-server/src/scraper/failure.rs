@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use periskop_core::config::format_duration;
 use periskop_core::wire::exporter::PayloadError;
-use periskop_discovery::http_client::HttpError;
+
 
 use super::body::BodyError;
 
@@ -58,14 +58,6 @@ impl Failure {
             Self::Payload { .. } => "payload",
             Self::NoRoom => "overload",
             Self::Internal => "internal",
-        }
-    }
-
-    pub(super) fn http(error: &HttpError, timeout: Duration) -> Self {
-        match error {
-            HttpError::Timeout => Self::Timeout(timeout),
-            HttpError::File { .. } | HttpError::Setting { .. } => Self::Request(error.to_string()),
-            _ => Self::Connection(error.to_string()),
         }
     }
 }
