@@ -1,1 +1,3 @@
 //! periskop-server
+
+pub mod ui;
