@@ -82,10 +82,11 @@ pub(super) fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Writes a control character as its picture of the Unicode block Control Pictures, any other
-/// hidden one as its code point.
+/// Writes a line break as an arrow, another control character as its picture of the Unicode block
+/// Control Pictures, any other hidden one as its code point.
 fn visible(out: &mut impl Write, c: char) -> fmt::Result {
     match u32::from(c) {
+        0xa => out.write_str(" ↵ "),
         code @ 0..0x20 => out.write_char(char::from_u32(0x2400 + code).unwrap_or('\u{fffd}')),
         0x7f => out.write_char('␡'),
         code if is_hidden(c) => write!(out, "⟨U+{code:04X}⟩"),
@@ -101,7 +102,7 @@ mod tests {
     fn what_would_hide_or_reorder_is_made_visible() {
         for (text, shown) in [
             ("a\0b\x1b[31m", "a␀b␛[31m"),
-            ("one\r\ntwo\tthree", "one␍␊two␉three"),
+            ("one\r\ntwo\tthree", "one␍ ↵ two␉three"),
             ("\x7f\u{9b}", "␡⟨U+009B⟩"),
             ("user\u{202e}gpj.exe", "user⟨U+202E⟩gpj.exe"),
             ("zero\u{200b}width\u{feff}", "zero⟨U+200B⟩width⟨U+FEFF⟩"),
