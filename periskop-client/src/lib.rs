@@ -1,1 +1,57 @@
-//! periskop-client
+//! Counts the errors of a Rust program and exports them for Periskop to scrape.
+//!
+//! ```
+//! use periskop_client::{Capture, Collector, HttpContext, Severity};
+//!
+//! let collector = Collector::new();
+//!
+//! if let Err(error) = "twelve".parse::<u32>() {
+//!     collector.report(&error);
+//!
+//!     collector.record(
+//!         Capture::of(&error)
+//!             .severity(Severity::Warning)
+//!             .http(HttpContext {
+//!                 method: Some("GET".into()),
+//!                 url: Some("https://shop.example/items/twelve".into()),
+//!                 ..HttpContext::default()
+//!             })
+//!             .key("bad-item-number"),
+//!     );
+//! }
+//!
+//! // What a scrape of this program answers.
+//! let body = collector.export();
+//! assert!(body.starts_with(b"{"));
+//! ```
+//!
+//! # What a host can rely on
+//!
+//! - Nothing here panics, blocks on I/O or spawns anything. A lock is held only while an
+//!   occurrence is put in its place, never while text is formatted or written.
+//! - Memory is bounded: the newest occurrences of each error are kept, the number of different
+//!   errors is limited, and texts are cut. What is beyond the limit of different errors is still
+//!   counted, in one error that says so ([`OVERFLOW_KEY`]).
+//! - Counts only grow while the program lives. A restart begins every error anew with a new
+//!   `created_at`, from which the server sees that it has to add, not to compare.
+//!
+//! With the feature `axum`, `Collector::router` serves the export at a path.
+
+mod ambient;
+mod capture;
+mod collector;
+mod export;
+mod naming;
+#[cfg(feature = "axum")]
+mod serve;
+
+pub use capture::Capture;
+pub use collector::{Builder, Collector, OVERFLOW_KEY};
+pub use periskop_core::{HttpContext, Severity, Timestamp};
+
+/// Where Periskop asks unless it is configured otherwise.
+pub const DEFAULT_PATH: &str = "/-/exceptions";
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

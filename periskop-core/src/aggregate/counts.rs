@@ -1,0 +1,334 @@
+//! Who counted how much: one tally for each lifetime of each exporter's counter.
+
+use std::fmt;
+
+use crate::aggregate::Forgotten;
+use crate::ids::{ReplicaId, SourceId};
+use crate::merge::Merge;
+use crate::time::Timestamp;
+
+/// One lifetime of one exporter's counter: who counts, and since when.
+///
+/// Ordered by source first, so that all lives of one source lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation {
+    /// Who counts.
+    pub source: SourceId,
+    /// Which life of its counter.
+    pub since: Since,
+}
+
+impl Incarnation {
+    /// Who numbered this life, if its exporter does not tell lives apart.
+    pub fn observer(&self) -> Option<ReplicaId> {
+        match self.since {
+            Since::CreatedAt(_) => None,
+            Since::Reset { observer, .. } => Some(observer),
+        }
+    }
+}
+
+/// How one life of a counter is told from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Since {
+    /// By the exporter's own `created_at`: an identity, never judged as a time.
+    CreatedAt(Timestamp),
+    /// Numbered by whoever observed the counter fall, where the exporter tells nothing.
+    Reset {
+        /// Who numbers.
+        observer: ReplicaId,
+        /// The number, from 0.
+        n: u32,
+    },
+}
+
+/// What one incarnation counted. Each part only grows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    count: u64,
+    newest: i64,
+    risen: i64,
+}
+
+/// Stands for "not known": no time that parses is as early.
+const NEVER: i64 = i64::MIN;
+
+impl Tally {
+    /// `count` occurrences; `newest`: the newest usable occurrence time that was reported;
+    /// `risen`: when the count was found raised, first sight included, which is the observer's
+    /// time of the previous good answer or push of that source, if there was one since the
+    /// process started.
+    pub fn new(count: u64, newest: Option<Timestamp>, risen: Option<Timestamp>) -> Self {
+        let raw = |time: Option<Timestamp>| time.map_or(NEVER, Timestamp::as_micros);
+        Self { count, newest: raw(newest), risen: raw(risen) }
+    }
+
+    /// How often it happened.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The newest usable occurrence time that it reported.
+    pub fn newest(&self) -> Option<Timestamp> {
+        (self.newest != NEVER).then(|| Timestamp::from_micros(self.newest))
+    }
+
+    /// When its count was found raised.
+    pub fn risen(&self) -> Option<Timestamp> {
+        (self.risen != NEVER).then(|| Timestamp::from_micros(self.risen))
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new(0, None, None)
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally")
+            .field("count", &self.count)
+            .field("newest", &self.newest())
+            .field("risen", &self.risen())
+            .finish()
+    }
+}
+
+impl Merge for Tally {
+    fn merge(&mut self, other: Self) -> bool {
+        let before = *self;
+        self.count = self.count.max(other.count);
+        self.newest = self.newest.max(other.newest);
+        self.risen = self.risen.max(other.risen);
+        *self != before
+    }
+}
+
+/// Since when an incarnation is exported, or not exported any more.
+///
+/// The later statement rules; of two of the same time, that it is exported.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age(i64);
+
+impl Age {
+    /// Said at that time: it is exported.
+    pub fn exported(at: Timestamp) -> Self {
+        Self(at.as_micros().saturating_mul(2) | 1)
+    }
+
+    /// Not exported since that time.
+    pub fn gone(since: Timestamp) -> Self {
+        Self(since.as_micros().saturating_mul(2) & !1)
+    }
+
+    /// Whether it is exported, as far as this observer knows.
+    pub fn is_exported(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// Since when it is not exported; `None` if it is.
+    pub fn gone_since(self) -> Option<Timestamp> {
+        (!self.is_exported()).then(|| self.time())
+    }
+
+    fn time(self) -> Timestamp {
+        Timestamp::from_micros(self.0 >> 1)
+    }
+}
+
+impl fmt::Debug for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.is_exported() { "exported" } else { "gone" };
+        write!(f, "{word} {}", self.time())
+    }
+}
+
+/// An incarnation and what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Which incarnation.
+    pub incarnation: Incarnation,
+    /// What it counted.
+    pub tally: Tally,
+    /// Since when it is exported or not.
+    pub age: Age,
+}
+
+/// The tallies of one error, by incarnation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(Vec<Known>);
+
+/// Whether a join of counts found anything new, ages told apart from the rest.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct CountsGrowth {
+    pub(crate) substance: bool,
+    pub(crate) ages: bool,
+}
+
+impl Counts {
+    /// Every incarnation, sorted.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Known> {
+        self.0.iter()
+    }
+
+    /// How many incarnations are known.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is known of one incarnation.
+    pub fn get(&self, incarnation: &Incarnation) -> Option<&Known> {
+        self.find(incarnation).ok().map(|i| &self.0[i])
+    }
+
+    /// The incarnations of one source.
+    pub fn of_source(&self, source: SourceId) -> &[Known] {
+        let from = self.0.partition_point(|k| k.incarnation.source < source);
+        let to = self.0.partition_point(|k| k.incarnation.source <= source);
+        &self.0[from..to]
+    }
+
+    /// The present life of a source without `created_at`, as `observer` numbers them.
+    pub(crate) fn present_life(&self, source: SourceId, observer: ReplicaId) -> Option<&Known> {
+        let of_observer = |k: &&Known| k.incarnation.observer() == Some(observer);
+        self.of_source(source).iter().rev().find(of_observer)
+    }
+
+    /// The sum over incarnations with `created_at`, plus per source without it the largest
+    /// observer's sum, of what exceeds `forgotten`. Saturates.
+    pub fn total(&self, forgotten: &Forgotten) -> u64 {
+        self.sum_of(|known| known.tally.count, forgotten)
+    }
+
+    /// The same of any part of each incarnation's count.
+    pub(crate) fn sum_of(&self, part: impl Fn(&Known) -> u64, forgotten: &Forgotten) -> u64 {
+        let sum = |lives: &[Known], less: bool| {
+            lives.iter().fold(0_u64, |sum, known| {
+                let less = if less { forgotten.count(&known.incarnation) } else { 0 };
+                sum.saturating_add(part(known).saturating_sub(less))
+            })
+        };
+        let mut total = 0_u64;
+        for lives in self.0.chunk_by(|a, b| a.incarnation.source == b.incarnation.source) {
+            let source = lives[0].incarnation.source;
+            let dated = lives.partition_point(|k| k.incarnation.observer().is_none());
+            let (dated, numbered) = lives.split_at(dated);
+            let largest = numbered
+                .chunk_by(|a, b| a.incarnation.observer() == b.incarnation.observer())
+                .map(|own| {
+                    if forgotten.knows(source, own[0].incarnation.observer()) {
+                        sum(own, true)
+                    } else {
+                        sum(own, false).saturating_sub(forgotten.largest_sum(source))
+                    }
+                })
+                .max();
+            total = total.saturating_add(sum(dated, true)).saturating_add(largest.unwrap_or(0));
+        }
+        total
+    }
+
+    /// Puts what is known of one incarnation into an update that is being built.
+    pub(crate) fn put(&mut self, known: Known) {
+        match self.find(&known.incarnation) {
+            Ok(i) => {
+                self.0[i].tally.merge(known.tally);
+                self.0[i].age = self.0[i].age.max(known.age);
+            }
+            Err(i) => self.0.insert(i, known),
+        }
+    }
+
+    /// Forgets the incarnations that `keep` says false of.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Known) -> bool) {
+        self.0.retain(keep);
+        self.0.shrink_to_fit();
+    }
+
+    /// Says something else of every age.
+    pub(crate) fn map_ages(&mut self, mut age: impl FnMut(&Known) -> Age) {
+        for known in &mut self.0 {
+            known.age = age(known);
+        }
+    }
+
+    pub(crate) fn join(&mut self, other: Self, delta: &mut Self) -> CountsGrowth {
+        let all = CountsGrowth { substance: true, ages: true };
+        if self.0.is_empty() && !other.0.is_empty() {
+            *self = other;
+            delta.0.clone_from(&self.0);
+            return all;
+        }
+        let mut growth = CountsGrowth::default();
+        for theirs in other.0 {
+            match self.find(&theirs.incarnation) {
+                Ok(i) => {
+                    let ours = &mut self.0[i];
+                    let grew = ours.tally.merge(theirs.tally);
+                    let aged = theirs.age > ours.age;
+                    ours.age = ours.age.max(theirs.age);
+                    if grew || aged {
+                        delta.put(*ours);
+                    }
+                    growth.substance |= grew;
+                    growth.ages |= aged;
+                }
+                Err(i) => {
+                    self.0.reserve_exact(if self.0.len() == self.0.capacity() {
+                        1 + self.0.len() / 4
+                    } else {
+                        1
+                    });
+                    self.0.insert(i, theirs);
+                    delta.put(theirs);
+                    growth = all;
+                }
+            }
+        }
+        growth
+    }
+
+    fn find(&self, incarnation: &Incarnation) -> Result<usize, usize> {
+        self.0.binary_search_by(|k| k.incarnation.cmp(incarnation))
+    }
+}
+
+impl Merge for Counts {
+    fn merge(&mut self, other: Self) -> bool {
+        let growth = self.join(other, &mut Self::default());
+        growth.substance || growth.ages
+    }
+}
+
+impl FromIterator<Known> for Counts {
+    fn from_iter<I: IntoIterator<Item = Known>>(iter: I) -> Self {
+        let mut counts = Self::default();
+        iter.into_iter().for_each(|known| counts.put(known));
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_costs_at_most_64_bytes() {
+        assert_eq!(size_of::<Known>(), 64);
+    }
+
+    #[test]
+    fn of_two_statements_about_an_age_the_later_rules() {
+        let at = Timestamp::from_micros;
+        assert!(Age::exported(at(5)) > Age::gone(at(5)));
+        assert!(Age::gone(at(6)) > Age::exported(at(5)));
+        assert_eq!(Age::gone(at(-7)).gone_since(), Some(at(-7)));
+        assert_eq!(Age::exported(at(-7)).gone_since(), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! One observer: a state, and what this process alone knows about it.
+//!
+//! Who exports what right now, which targets were tried since the start and when a source was
+//! last heard of are not knowledge that merges: they are this process's own, and begin anew with
+//! it. What they lead to (tallies, ages, series) goes into the [`State`].
+
+mod exports;
+mod hear;
+mod prune;
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::aggregate::{Act, Action, ActionId, Age, Aggregate, Forgotten, Triage, Watermark};
+use crate::ids::{AggregateId, ReplicaId, ServiceName, SourceId};
+use crate::report::Report;
+use crate::state::{Delta, Source, State};
+use crate::target::Labels;
+use crate::time::Timestamp;
+
+use exports::{Exports, Local};
+use hear::Hearing;
+pub use prune::Pruned;
+
+/// Sees reports, acts and departures, and keeps the [`State`] of what it saw.
+pub struct Observer {
+    id: ReplicaId,
+    settings: Settings,
+    started: Timestamp,
+    state: State,
+    local: HashMap<ServiceName, Local>,
+    evicted: u64,
+    unusable_times: u64,
+}
+
+/// How much is kept, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The newest occurrences kept of each error, 1 to 100.
+    pub occurrences_per_error: u8,
+    /// Incarnations remembered per error; beyond it the ones not exported go first.
+    pub incarnations_limit: usize,
+    /// How long an incarnation is remembered after it was last exported.
+    pub retention: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            occurrences_per_error: 10,
+            // 100,000 one-shot jobs a day, each with an identity of its own, in 6.4 MB.
+            incarnations_limit: 100_000,
+            retention: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// There is no such service or error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such error is known")]
+pub struct UnknownError;
+
+impl Observer {
+    /// An observer that knows nothing yet. `id` must be that of no other running process.
+    pub fn new(id: ReplicaId, settings: Settings, started: Timestamp) -> Self {
+        Self::restore(id, settings, started, State::default())
+    }
+
+    /// An observer that starts on what a store kept. Nobody knows yet who exports what: what was
+    /// exported at the stop ages from now.
+    pub fn restore(
+        id: ReplicaId,
+        settings: Settings,
+        started: Timestamp,
+        mut state: State,
+    ) -> Self {
+        state.set_keep(settings.occurrences_per_error);
+        state.aggregates_mut().for_each(|aggregate| {
+            aggregate.counts.map_ages(|known| match known.age.is_exported() {
+                true => Age::gone(started),
+                false => known.age,
+            });
+        });
+        Self { id, settings, started, state, local: HashMap::new(), evicted: 0, unusable_times: 0 }
+    }
+
+    /// Who observes.
+    pub fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// What is known.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What is known, for a store or another observer.
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Other settings from now on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        if settings.occurrences_per_error != self.settings.occurrences_per_error {
+            self.state.set_keep(settings.occurrences_per_error);
+        }
+        self.settings = settings;
+    }
+
+    /// How many incarnations went because an error had more than the limit, since the start.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// How many occurrences came with a time that is not usable, since the start.
+    pub fn unusable_times(&self) -> u64 {
+        self.unusable_times
+    }
+
+    /// A target is discovered. `target` is its scrape URL.
+    pub fn discovered(&mut self, service: &ServiceName, target: &str) {
+        self.local.entry(service.clone()).or_default().discovered(without_userinfo(target));
+    }
+
+    /// A target left discovery: what it exported ages from now.
+    pub fn departed(&mut self, now: Timestamp, service: &ServiceName, target: &str) -> Delta {
+        let mut delta = Delta::default();
+        if let Some(local) = self.local.get_mut(service) {
+            let gone = local.departed(&without_userinfo(target));
+            exports::age(&mut self.state, service, &gone, Age::gone(now), &mut delta);
+        }
+        delta
+    }
+
+    /// A target did not answer, or not well: it keeps what it last told, and its service is known.
+    pub fn scrape_failed(&mut self, service: &ServiceName, target: &str) -> Delta {
+        let mut delta = Delta::default();
+        self.state.join_service(service, [self.id], &mut delta);
+        self.local.entry(service.clone()).or_default().tried(without_userinfo(target));
+        delta
+    }
+
+    /// A target answered.
+    pub fn scraped(
+        &mut self,
+        now: Timestamp,
+        service: &ServiceName,
+        target: &str,
+        labels: &Labels,
+        report: Report,
+    ) -> Delta {
+        let target = without_userinfo(target);
+        let name = report.target_uuid.clone().unwrap_or_else(|| target.clone());
+        let labels = labels.iter().filter(|(name, _)| !name.starts_with("__")).collect();
+        let (source, named) = self.source(&name, Some((now, labels)));
+        let mut delta = Delta::default();
+        self.state.join_service(service, [self.id], &mut delta);
+        let local = self.local.entry(service.clone()).or_default();
+        let horizon = local.last_good(&target).unwrap_or(self.started);
+        let heard_before = local.heard(source, now);
+        let unchanged = local.told_before(&target, source, &report.unchanged);
+        let hearing = Hearing { now, source, heard_before, horizon, pushed: false };
+        let mut exports = self.hear(service, &hearing, report, &mut delta);
+        self.keep_unchanged(service, source, unchanged, &mut exports);
+        self.join_named_source(source, named, &mut delta);
+        let Some(local) = self.local.get_mut(service) else { return delta };
+        let exported = |(key, incarnation): &exports::Pair| {
+            let known = self.state.aggregate(service, key);
+            known.and_then(|k| k.counts.get(incarnation)).is_some_and(|k| k.age.is_exported())
+        };
+        let (appeared, gone) = local.answered(now, target, source, exports, exported);
+        exports::age(&mut self.state, service, &appeared, Age::exported(now), &mut delta);
+        exports::age(&mut self.state, service, &gone, Age::gone(now), &mut delta);
+        delta
+    }
+
+    /// A process pushed its state.
+    pub fn pushed(&mut self, now: Timestamp, service: &ServiceName, report: Report) -> Delta {
+        let name = report.target_uuid.clone().unwrap_or_else(|| "push:".to_owned());
+        let (source, named) = self.source(&name, None);
+        let mut delta = Delta::default();
+        self.state.join_service(service, [self.id], &mut delta);
+        let local = self.local.entry(service.clone()).or_default();
+        let heard_before = local.heard(source, now);
+        let horizon = heard_before.unwrap_or(self.started);
+        let hearing = Hearing { now, source, heard_before, horizon, pushed: true };
+        self.hear(service, &hearing, report, &mut delta);
+        self.join_named_source(source, named, &mut delta);
+        delta
+    }
+
+    /// Somebody decided about an error. `action` is random; `by` is who, or `anonymous`.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownError`] if there is no such error, or none that is listed.
+    pub fn act(
+        &mut self,
+        now: Timestamp,
+        id: &AggregateId,
+        action: ActionId,
+        act: Act,
+        by: &str,
+        why: &str,
+    ) -> Result<Delta, UnknownError> {
+        let known = self.state.aggregate(&id.service, &id.key).ok_or(UnknownError)?;
+        if known.total() == 0 {
+            return Err(UnknownError);
+        }
+        // Later than whatever was done before, whatever the clocks say.
+        let after = known.triage.newest().map(|at| at.plus(Duration::from_micros(1)));
+        let at = after.map_or(now, |after| after.max(now));
+        let watermark = match act {
+            Act::Resolve | Act::Mute(_) => {
+                Some(Box::new(Watermark::of(known.last_seen, &known.counts)))
+            }
+            Act::Reopen | Act::Unmute | Act::Forget => None,
+        };
+        let forgotten = match act {
+            Act::Forget => {
+                let through = known.last_seen.map_or(at, |seen| seen.max(at));
+                let counts = known.counts.iter().map(|k| (k.incarnation, k.tally.count()));
+                Forgotten::new(through, counts)
+            }
+            _ => Forgotten::default(),
+        };
+        let action = Action { id: action, at, act, by: by.into(), why: why.into(), watermark };
+        let update = Aggregate { triage: Triage::of(action), forgotten, ..Aggregate::default() };
+        let mut delta = Delta::default();
+        self.state.join_aggregate(&id.service, id.key.clone(), update, &mut delta);
+        if act == Act::Forget {
+            self.state.texts.sweep();
+        }
+        Ok(delta)
+    }
+
+    /// Joins what another observer knows. What is exported there ages here from now, unless it is
+    /// exported here too.
+    pub fn join(&mut self, now: Timestamp, other: &State) -> Delta {
+        let mut other = other.clone();
+        for (name, service) in &mut other.services {
+            for (key, aggregate) in &mut service.errors {
+                let ours = self.state.aggregate(name, key).map(|known| &known.counts);
+                aggregate.counts.map_ages(|theirs| {
+                    match ours.and_then(|counts| counts.get(&theirs.incarnation)) {
+                        Some(ours) if ours.age.is_exported() => ours.age,
+                        _ if theirs.age.is_exported() => Age::gone(now),
+                        _ => theirs.age,
+                    }
+                });
+            }
+        }
+        self.state.join(other)
+    }
+
+    /// Names a source; labels that are the same as before are no news.
+    fn source(&self, name: &str, labels: Option<(Timestamp, Labels)>) -> (SourceId, Source) {
+        let id = SourceId::of(name);
+        let known = self.state.sources.get(&id);
+        let news = labels.filter(|(_, labels)| known.and_then(Source::labels) != Some(labels));
+        (id, Source { name: crate::ids::bounded(name).as_ref().into(), labels: news })
+    }
+
+    /// A source is remembered only while something refers to it.
+    fn join_named_source(&mut self, id: SourceId, source: Source, delta: &mut Delta) {
+        let mine = |aggregate: &Aggregate| !aggregate.counts.of_source(id).is_empty();
+        let counted = delta.state.aggregates().any(mine);
+        if counted || self.state.sources.contains_key(&id) {
+            self.state.join_source(id, source, delta);
+        }
+    }
+
+    /// What a memo says is as it was is exported as it was.
+    fn keep_unchanged(
+        &self,
+        service: &ServiceName,
+        source: SourceId,
+        unchanged: Exports,
+        exports: &mut Exports,
+    ) {
+        for (key, mut incarnations) in unchanged {
+            if incarnations.is_empty() {
+                // Told so long ago that it is not remembered: the source's last life then.
+                let counts = self.state.aggregate(service, &key).map(|known| &known.counts);
+                let last = counts.and_then(|counts| counts.of_source(source).last());
+                incarnations.extend(last.map(|known| known.incarnation));
+            }
+            exports.entry(key).or_default().extend(incarnations);
+        }
+    }
+}
+
+/// A new password is no new instance.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}

@@ -1,1 +1,0 @@
-//! Secrets masked before anything is kept.

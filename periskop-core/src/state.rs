@@ -1,0 +1,288 @@
+//! What is known of all services: the value that merges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::aggregate::{Aggregate, LatestOccurrences};
+use crate::ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
+use crate::merge::{Merge, raise};
+use crate::target::Labels;
+use crate::texts::Texts;
+use crate::time::Timestamp;
+use crate::view::ErrorView;
+
+/// Everything that is known: services, their errors, and who counted.
+///
+/// A join semilattice: states of several observers join in any order, any number of times, to the
+/// same result. What one process knows beyond that, such as who exports what right now, is its
+/// [`Observer`](crate::Observer)'s.
+#[derive(Default)]
+pub struct State {
+    pub(crate) services: BTreeMap<ServiceName, Service>,
+    pub(crate) sources: HashMap<SourceId, Source>,
+    pub(crate) texts: Texts,
+    keep: Keep,
+}
+
+/// What is known of one service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Service {
+    /// Who has scraped it or received pushes for it: nobody else prunes it.
+    pub(crate) observers: BTreeSet<ReplicaId>,
+    pub(crate) errors: BTreeMap<AggregationKey, Aggregate>,
+}
+
+/// How many occurrences of an error are kept.
+#[derive(Clone, Copy)]
+struct Keep(u8);
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self(10)
+    }
+}
+
+/// Who counts: its name, and the labels of its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub(crate) name: Arc<str>,
+    /// After relabelling, without those that begin with `__`; and since when they are these.
+    pub(crate) labels: Option<(Timestamp, Labels)>,
+}
+
+/// What a step found to be new: a small [`State`] that, joined elsewhere, has the same effect.
+#[derive(Default, Debug)]
+pub struct Delta {
+    pub(crate) state: State,
+    changed: BTreeSet<AggregateId>,
+}
+
+impl State {
+    /// Nothing known, `keep` occurrences of each error kept (1 to 100).
+    pub fn new(keep: u8) -> Self {
+        Self { keep: Keep(keep.clamp(1, LatestOccurrences::MOST)), ..Self::default() }
+    }
+
+    /// The services known: from their first scrape on, good or bad, with errors or without.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.keys()
+    }
+
+    /// Whether a service is known.
+    pub fn knows(&self, service: &ServiceName) -> bool {
+        self.services.contains_key(service)
+    }
+
+    /// Every error whose total is not 0, by service and key.
+    pub fn errors(&self) -> impl Iterator<Item = ErrorView<'_>> {
+        self.services.iter().flat_map(|(name, service)| self.listed(name, service))
+    }
+
+    /// The errors of one service, by key.
+    pub fn errors_of(&self, service: &ServiceName) -> impl Iterator<Item = ErrorView<'_>> {
+        let known = self.services.get_key_value(service);
+        known.into_iter().flat_map(|(name, service)| self.listed(name, service))
+    }
+
+    /// One error, if its total is not 0.
+    pub fn error(&self, id: &AggregateId) -> Option<ErrorView<'_>> {
+        let (name, service) = self.services.get_key_value(&id.service)?;
+        let (key, aggregate) = service.errors.get_key_value(&id.key)?;
+        (aggregate.total() > 0).then(|| ErrorView::new(self, name, key, aggregate))
+    }
+
+    fn listed<'a>(
+        &'a self,
+        name: &'a ServiceName,
+        service: &'a Service,
+    ) -> impl Iterator<Item = ErrorView<'a>> {
+        let listed = service.errors.iter().filter(|(_, aggregate)| aggregate.total() > 0);
+        listed.map(move |(key, aggregate)| ErrorView::new(self, name, key, aggregate))
+    }
+
+    /// What is known of an error, listed or not.
+    pub(crate) fn aggregate(
+        &self,
+        service: &ServiceName,
+        key: &AggregationKey,
+    ) -> Option<&Aggregate> {
+        self.services.get(service)?.errors.get(key)
+    }
+
+    pub(crate) fn aggregate_mut(
+        &mut self,
+        service: &ServiceName,
+        key: &AggregationKey,
+    ) -> Option<&mut Aggregate> {
+        self.services.get_mut(service)?.errors.get_mut(key)
+    }
+
+    /// Joins another state and tells what was new.
+    pub fn join(&mut self, other: State) -> Delta {
+        let mut delta = Delta::default();
+        for (id, source) in other.sources {
+            self.join_source(id, source, &mut delta);
+        }
+        for (name, service) in other.services {
+            self.join_service(&name, service.observers, &mut delta);
+            for (key, aggregate) in service.errors {
+                self.join_aggregate(&name, key, aggregate, &mut delta);
+            }
+        }
+        delta
+    }
+
+    pub(crate) fn join_service(
+        &mut self,
+        name: &ServiceName,
+        observers: impl IntoIterator<Item = ReplicaId>,
+        delta: &mut Delta,
+    ) {
+        let before = self.services.len();
+        let known = self.services.entry(name.clone()).or_default();
+        let news: Vec<_> = observers.into_iter().filter(|o| known.observers.insert(*o)).collect();
+        if !news.is_empty() || self.services.len() > before {
+            delta.state.services.entry(name.clone()).or_default().observers.extend(news);
+        }
+    }
+
+    pub(crate) fn join_source(&mut self, id: SourceId, source: Source, delta: &mut Delta) {
+        let known = match self.sources.get_mut(&id) {
+            Some(known) => {
+                if !raise(&mut known.labels, source.labels) {
+                    return;
+                }
+                known.clone()
+            }
+            None => self.sources.entry(id).or_insert(source).clone(),
+        };
+        delta.state.sources.insert(id, known);
+    }
+
+    pub(crate) fn join_aggregate(
+        &mut self,
+        service: &ServiceName,
+        key: AggregationKey,
+        update: Aggregate,
+        delta: &mut Delta,
+    ) {
+        let errors = &mut self.services.entry(service.clone()).or_default().errors;
+        let known = errors.entry(key.clone()).or_insert_with(|| Aggregate {
+            latest: LatestOccurrences::new(self.keep.0),
+            ..Aggregate::default()
+        });
+        let growth = known.join(update, &mut self.texts);
+        if growth.substance {
+            delta.changed.insert(AggregateId { service: service.clone(), key: key.clone() });
+        }
+        if growth.any {
+            let errors = &mut delta.state.services.entry(service.clone()).or_default().errors;
+            match errors.entry(key) {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(growth.delta);
+                }
+                std::collections::btree_map::Entry::Occupied(mut entry) => {
+                    entry.get_mut().join(growth.delta, &mut delta.state.texts);
+                }
+            }
+        }
+    }
+
+    /// Keeps this many occurrences of each error from now on (1 to 100).
+    pub(crate) fn set_keep(&mut self, keep: u8) {
+        self.keep = Keep(keep.clamp(1, LatestOccurrences::MOST));
+        self.aggregates_mut().for_each(|aggregate| aggregate.latest.set_keep(keep));
+    }
+
+    pub(crate) fn aggregates(&self) -> impl Iterator<Item = &Aggregate> {
+        self.services.values().flat_map(|service| service.errors.values())
+    }
+
+    pub(crate) fn aggregates_mut(&mut self) -> impl Iterator<Item = &mut Aggregate> {
+        self.services.values_mut().flat_map(|service| service.errors.values_mut())
+    }
+}
+
+impl Merge for State {
+    fn merge(&mut self, other: Self) -> bool {
+        !self.join(other).is_empty()
+    }
+}
+
+impl Clone for State {
+    /// A copy that shares the texts, and whose own texts begin anew.
+    fn clone(&self) -> Self {
+        Self {
+            services: self.services.clone(),
+            sources: self.sources.clone(),
+            texts: Texts::default(),
+            keep: self.keep,
+        }
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.services == other.services && self.sources == other.sources
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("services", &self.services)
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    /// What it calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The labels of its target after relabelling, without those that begin with `__`.
+    pub fn labels(&self) -> Option<&Labels> {
+        self.labels.as_ref().map(|(_, labels)| labels)
+    }
+}
+
+impl Delta {
+    /// Whether nothing at all was new.
+    pub fn is_empty(&self) -> bool {
+        self.state.services.is_empty() && self.state.sources.is_empty()
+    }
+
+    /// The errors of which something was new, ages and series apart.
+    pub fn changed(&self) -> &BTreeSet<AggregateId> {
+        &self.changed
+    }
+
+    /// Every error that is part of it, those of which only ages or series are new included.
+    pub fn touched(&self) -> impl Iterator<Item = AggregateId> {
+        self.state.services.iter().flat_map(|(name, service)| {
+            let id = |key: &AggregationKey| AggregateId { service: name.clone(), key: key.clone() };
+            service.errors.keys().map(id)
+        })
+    }
+
+    /// The new knowledge itself.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The new knowledge itself.
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
+    /// Both, for a journal that writes now and then: they merge.
+    pub fn append(&mut self, later: Delta) {
+        self.state.join(later.state);
+        self.changed.extend(later.changed);
+    }
+}

@@ -1,1 +1,0 @@
-//! The exporter format: lenient in, exact out.

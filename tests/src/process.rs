@@ -1,0 +1,83 @@
+//! A process that lives as long as its test needs it.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+
+/// A running program whose standard output is read line by line. Killed when it is dropped; its
+/// standard error goes where the test's goes.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let input = child.stdin.take().expect("it is piped");
+        let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, input, output }
+    }
+
+    /// What is read of the output next.
+    ///
+    /// # Panics
+    ///
+    /// If the program ends or keeps silent.
+    pub async fn line(&mut self) -> String {
+        match timeout(PATIENCE, self.output.next_line()).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(ended) => panic!("the program ended: {ended:?} {:?}", self.child.wait().await),
+            Err(_) => panic!("the program says nothing"),
+        }
+    }
+
+    /// The rest of the first line that begins with `prefix`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub async fn line_after(&mut self, prefix: &str) -> String {
+        loop {
+            if let Some(rest) = self.line().await.strip_prefix(prefix) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    /// Writes a line to its input.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen any more.
+    pub async fn tell(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        self.input.write_all(line.as_bytes()).await.expect("the program reads its input");
+        self.input.flush().await.expect("the program reads its input");
+    }
+
+    /// Ends it at once, without a chance to say goodbye, and waits until it is gone.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be killed.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("the program can be killed");
+    }
+}

@@ -1,0 +1,155 @@
+//! A running `periskop-server`, and what its pages say.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Client, StatusCode};
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::process::Process;
+use crate::{eventually, http, workspace};
+
+/// A server with a configuration of its own, on a free port of loopback.
+#[derive(Debug)]
+pub struct Server {
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    client: Client,
+    _process: Process,
+    _directory: TempDir,
+}
+
+/// An error as `GET /services/{service}/errors/` has it.
+#[derive(Debug, Deserialize)]
+pub struct ShownError {
+    /// The aggregation key.
+    pub aggregation_key: String,
+    /// The total.
+    pub total_count: u64,
+    /// The severity.
+    pub severity: String,
+    /// The newest occurrences, newest first.
+    pub latest_errors: Vec<ShownOccurrence>,
+}
+
+/// An occurrence as `GET /services/{service}/errors/` has it.
+#[derive(Debug, Deserialize)]
+pub struct ShownOccurrence {
+    /// The exception.
+    pub error: ShownException,
+    /// The request during which it happened.
+    pub http_context: Option<serde_json::Value>,
+}
+
+/// An exception as `GET /services/{service}/errors/` has it.
+#[derive(Debug, Deserialize)]
+pub struct ShownException {
+    /// The class.
+    pub class: String,
+    /// The message.
+    pub message: Option<String>,
+    /// The frames.
+    pub stacktrace: Vec<String>,
+    /// What caused it.
+    pub cause: Option<Box<ShownException>>,
+}
+
+impl Server {
+    /// Starts a server with this configuration and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get so far.
+    pub async fn start(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("periskop.yaml");
+        std::fs::write(&file, configuration).expect("a temporary file");
+        let mut command = Command::new(workspace::binary("periskop-server"));
+        command.arg("--config").arg(&file).args(["--listen", "127.0.0.1:0"]);
+        let mut process = Process::start(command.current_dir(directory.path()));
+        let url = process.line_after("listening on ").await.trim_end_matches('/').to_owned();
+        let server = Self { url, client: http(), _process: process, _directory: directory };
+        eventually("the server is ready", || async {
+            match server.client.get(format!("{}/-/ready", server.url)).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        server
+    }
+
+    /// A server that scrapes one target of one service, often.
+    pub async fn scraping(service: &str, address: &str) -> Self {
+        Self::start(&format!(
+            "services:\n\
+             - name: {service}\n  \
+               static_configs:\n  \
+               - targets: ['{address}']\n  \
+               scraper:\n    \
+                 endpoint: /-/exceptions\n    \
+                 refresh_interval: 200ms\n"
+        ))
+        .await
+    }
+
+    /// What it answers to `GET path`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub async fn get(&self, path: &str) -> (StatusCode, String) {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await;
+        let answer = answer.expect("the server answers");
+        (answer.status(), answer.text().await.expect("the server answers to the end"))
+    }
+
+    /// The errors of a service, by key; none while the service is not known.
+    ///
+    /// # Panics
+    ///
+    /// If the answer has another shape.
+    pub async fn errors(&self, service: &str) -> BTreeMap<String, ShownError> {
+        let (status, body) = self.get(&format!("/services/{service}/errors/")).await;
+        if status == StatusCode::NOT_FOUND {
+            return BTreeMap::new();
+        }
+        let errors: Vec<ShownError> =
+            serde_json::from_str(&body).unwrap_or_else(|error| panic!("{body}: {error}"));
+        errors.into_iter().map(|error| (error.aggregation_key.clone(), error)).collect()
+    }
+
+    /// The one error of `service` whose occurrences are of `class`, once its total is `count`.
+    ///
+    /// # Panics
+    ///
+    /// If it never gets there, or goes beyond.
+    pub async fn error_of(&self, service: &str, class: &str, count: u64) -> ShownError {
+        let what = format!("{class} of {service} is counted {count} times");
+        eventually(&what, || async {
+            let mut errors = self.errors(service).await;
+            errors.retain(|_, error| error.latest_errors[0].error.class == class);
+            assert!(errors.len() <= 1, "{class} is one error: {errors:?}");
+            match errors.into_values().next() {
+                Some(error) if error.total_count == count => Ok(error),
+                Some(error) => {
+                    assert!(error.total_count < count, "counted more than was told: {error:?}");
+                    Err(format!("{}", error.total_count))
+                }
+                None => Err("unknown".to_owned()),
+            }
+        })
+        .await
+    }
+}
+
+impl ShownError {
+    /// The messages of the occurrences, newest first.
+    pub fn messages(&self) -> Vec<&str> {
+        self.latest_errors
+            .iter()
+            .map(|occurrence| occurrence.error.message.as_deref().unwrap_or_default())
+            .collect()
+    }
+}
