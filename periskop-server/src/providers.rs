@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use periskop_core::ServiceName;
 use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::{ProviderId, ServiceSpec, TargetGroup};
-use periskop_discovery::config::{BuildOptions, DiscoveryConfig};
+use periskop_discovery::{BuildOptions, DiscoveryConfig};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 

@@ -9,27 +9,30 @@ mod scraper;
 mod secrets;
 mod service;
 
+use std::collections::HashSet;
+use std::fmt::Display;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use periskop_core::Settings;
 use periskop_core::config::{self, At, Fields, Node, Problems, Value};
 use periskop_core::redact::Redaction;
 
 pub use scraper::ScraperConfig;
 pub use service::ServiceConfig;
 
+/// Ages are written down by the hour: below that, a restart could forget what it interrupted.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
+
 /// A whole configuration. [`Config::default`] is that of an empty file.
 #[derive(Debug)]
 pub struct Config {
     /// What is scraped.
     pub services: Vec<ServiceConfig>,
-    /// After which age an incarnation that nobody exports any more is forgotten. 30 days.
-    pub retention: Duration,
-    /// How many of the newest occurrences of an error are kept, 1 to 100. 10, as in the clients.
-    pub occurrences_per_error: usize,
-    /// How many lifetimes of exporters are remembered per error. 100,000.
-    pub incarnations_limit: usize,
+    /// How much is kept, and for how long.
+    pub state: Settings,
     /// What the metrics page holds.
     pub metrics: MetricsConfig,
     /// What is masked before it is kept.
@@ -72,9 +75,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             services: Vec::new(),
-            retention: Duration::from_secs(30 * 24 * 60 * 60),
-            occurrences_per_error: 10,
-            incarnations_limit: 100_000,
+            state: Settings::default(),
             metrics: MetricsConfig { target_label: true },
             redact: Redaction::default(),
             source: Node::mapping::<String, Node>([]),
@@ -151,15 +152,23 @@ fn decode(
     let mut fields = Fields::new(at, problems)?;
     fields.section("repository", repository);
     fields.section("global", |at, problems| scraper::decode(at, problems, dir, None));
-    let services =
-        fields.list("services", |at, problems| service::decode(at, problems, dir, timeout));
-    let occurrences_per_error =
-        within(&mut fields, "occurrences_per_error", default.occurrences_per_error, 1..=100);
-    let incarnations_limit =
-        within(&mut fields, "incarnations_limit", default.incarnations_limit, 1..=10_000_000);
-    let retention = fields.duration("retention").unwrap_or(default.retention);
-    if retention < Duration::from_secs(60 * 60) {
-        // Ages are kept by the hour: below that, what a restart interrupts would be forgotten.
+    let mut names = HashSet::new();
+    let services = fields.list("services", |at, problems| {
+        let service = service::decode(at, problems, dir, timeout)?;
+        if !names.insert(service.name.clone()) {
+            at.problem(problems, format!("there are two services `{}`", service.name));
+        }
+        Some(service)
+    });
+    let keep = default.state;
+    let state = Settings {
+        occurrences_per_error: within(&mut fields, "occurrences_per_error", 1..=100)
+            .unwrap_or(keep.occurrences_per_error),
+        incarnations_limit: within(&mut fields, "incarnations_limit", 1..=10_000_000)
+            .unwrap_or(keep.incarnations_limit),
+        retention: fields.duration("retention").unwrap_or(keep.retention),
+    };
+    if state.retention < SHORTEST_RETENTION {
         fields.problem("retention", "must be at least 1h");
     }
     let metrics = fields.section("metrics", metrics).unwrap_or(default.metrics);
@@ -170,9 +179,7 @@ fn decode(
     fields.finish();
     Some(Config {
         services,
-        retention,
-        occurrences_per_error,
-        incarnations_limit,
+        state,
         metrics,
         redact,
         source: Node::null(),
@@ -207,21 +214,18 @@ fn metrics(at: &At<'_>, problems: &mut Problems) -> Option<MetricsConfig> {
     Some(MetricsConfig { target_label })
 }
 
-/// A whole number within bounds; `default` where none is given.
-fn within(
+/// A whole number within bounds.
+fn within<T: TryFrom<u64> + PartialOrd + Display>(
     fields: &mut Fields<'_, '_>,
     name: &'static str,
-    default: usize,
-    bounds: std::ops::RangeInclusive<usize>,
-) -> usize {
-    let Some(given) = fields.uint(name) else { return default };
-    match usize::try_from(given) {
-        Ok(value) if bounds.contains(&value) => value,
-        _ => {
-            fields.problem(name, format!("must be {} to {}", bounds.start(), bounds.end()));
-            default
-        }
+    bounds: RangeInclusive<T>,
+) -> Option<T> {
+    let given = fields.uint(name)?;
+    let value = T::try_from(given).ok().filter(|value| bounds.contains(value));
+    if value.is_none() {
+        fields.problem(name, format!("must be {} to {}", bounds.start(), bounds.end()));
     }
+    value
 }
 
 fn is_empty(node: &Node) -> bool {

@@ -211,7 +211,7 @@ fn limits(fields: &mut Fields<'_, '_>, default: Limits) -> Limits {
 }
 
 fn http_client(fields: &mut Fields<'_, '_>, dir: &Path) -> HttpClientConfig {
-    let mut http = periskop_discovery::config::http_client(fields);
+    let mut http = HttpClientConfig::take(fields);
     http.resolve_paths(dir);
     http
 }

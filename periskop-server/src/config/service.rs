@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use periskop_core::ServiceName;
 use periskop_core::config::{At, Fields, Problems};
-use periskop_core::target::relabel::{self, RelabelConfig};
-use periskop_discovery::config::SdConfig;
+use periskop_core::target::relabel::{NameScheme, RelabelConfig};
+use periskop_core::target::{ProviderId, ScrapeSettings, ServiceSpec};
+use periskop_discovery::DiscoveryConfig;
 
 use super::scraper::{self, ScraperConfig};
 
@@ -16,11 +17,40 @@ pub struct ServiceConfig {
     /// Its name, unique within a configuration.
     pub name: ServiceName,
     /// Where its targets are found, in the order of the file.
-    pub discovery: Vec<SdConfig>,
+    pub discovery: Vec<DiscoveryConfig>,
     /// What becomes of their labels.
     pub relabel: Vec<RelabelConfig>,
     /// How they are scraped.
     pub scraper: ScraperConfig,
+}
+
+impl ServiceConfig {
+    /// A service of this name with all defaults, whose targets are still to be found.
+    pub fn new(name: impl Into<ServiceName>) -> Self {
+        Self {
+            name: name.into(),
+            discovery: Vec::new(),
+            relabel: Vec::new(),
+            scraper: ScraperConfig::default(),
+        }
+    }
+
+    /// The same for the engine, with the discoveries that run for it.
+    pub(crate) fn spec(&self, providers: Vec<ProviderId>) -> ServiceSpec {
+        ServiceSpec {
+            name: self.name.clone(),
+            providers,
+            scrape: ScrapeSettings {
+                scheme: self.scraper.scheme.clone(),
+                path: self.scraper.endpoint.clone(),
+                params: self.scraper.params.clone(),
+                interval: self.scraper.interval,
+                timeout: self.scraper.timeout,
+            },
+            relabel: self.relabel.clone(),
+            target_limit: self.scraper.target_limit,
+        }
+    }
 }
 
 /// Takes one item of `services` apart.
@@ -37,8 +67,11 @@ pub(super) fn decode(
     } else if name.chars().any(char::is_control) {
         fields.problem("name", "a service's name holds no control characters");
     }
-    let discovery = periskop_discovery::config::decode(&mut fields, dir);
-    let relabel = fields.list("relabel_configs", relabel::decode);
+    let mut discovery = DiscoveryConfig::decode_all(&mut fields);
+    discovery.iter_mut().for_each(|config| config.resolve_paths(dir));
+    let relabel = fields.list("relabel_configs", |at, problems| {
+        RelabelConfig::decode(at, NameScheme::Utf8, problems)
+    });
     let scraper =
         fields.section("scraper", |at, problems| scraper::decode(at, problems, dir, timeout));
     fields.finish();

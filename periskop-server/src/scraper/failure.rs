@@ -60,6 +60,14 @@ impl Failure {
             Self::Internal => "internal",
         }
     }
+
+    pub(super) fn http(error: &HttpError, timeout: Duration) -> Self {
+        match error {
+            HttpError::Timeout => Self::Timeout(timeout),
+            HttpError::File { .. } | HttpError::Setting { .. } => Self::Request(error.to_string()),
+            _ => Self::Connection(error.to_string()),
+        }
+    }
 }
 
 impl From<BodyError> for Failure {
