@@ -160,7 +160,8 @@ pub(super) fn age(
     for (key, incarnation) in turned {
         let known = state.aggregate(service, key).and_then(|known| known.counts.get(incarnation));
         let Some(known) = known else { continue };
-        let counts = [crate::aggregate::Known { age, ..*known }].into_iter().collect();
+        let counts =
+            [crate::aggregate::Known { age: age.after(known.age), ..*known }].into_iter().collect();
         let update = Aggregate { counts, ..Aggregate::default() };
         state.join_aggregate(service, key.clone(), update, delta);
     }

@@ -7,6 +7,7 @@
 
 mod config_errors;
 mod relabel;
+mod target;
 mod target_group;
 
 use std::fmt::{Debug, Display};

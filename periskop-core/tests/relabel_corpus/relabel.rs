@@ -154,7 +154,7 @@ fn rules_of_yaml(yaml: &str, scheme: NameScheme) -> Result<Vec<RelabelConfig>, S
 }
 
 /// Decodes a list of rules the way a service's section does.
-fn decode(list: &Node, scheme: NameScheme) -> Result<Vec<RelabelConfig>, String> {
+pub(crate) fn decode(list: &Node, scheme: NameScheme) -> Result<Vec<RelabelConfig>, String> {
     let section = Node::mapping([("relabel_configs", list.clone())]);
     let take = |at: &At<'_>, problems: &mut Problems| {
         let mut fields = config::Fields::new(at, problems)?;
