@@ -12,9 +12,9 @@ use periskop_client::{Capture, Severity};
 use periskop_core::engine::{
     Engine, Event, Health, Output, ScrapeFailure, ScrapeRequest, ScrapeResult,
 };
-use periskop_core::state::{Act, ActionId, UnknownError};
+use periskop_core::aggregate::{Act, ActionId};
 use periskop_core::target::TargetId;
-use periskop_core::{AggregateId, HttpContext, Report, ServiceName};
+use periskop_core::{AggregateId, HttpContext, Report, ServiceName, UnknownError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -216,7 +216,7 @@ impl Driver {
                 Output::Scrape(request) => self.scrape(request),
                 Output::Changed(delta) => self.store.changed(delta),
                 Output::Pruned(pruned) => {
-                    self.handle.metrics().pruned(&pruned);
+                    self.handle.metrics().pruned(pruned.errors.len(), pruned.incarnations);
                     self.store.pruned(pruned);
                 }
                 Output::Event(event) => tell(&event),

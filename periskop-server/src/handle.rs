@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use periskop_client::Collector;
+use periskop_core::aggregate::Act;
 use periskop_core::engine::Engine;
-use periskop_core::state::Act;
 use periskop_core::{AggregateId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 

@@ -4,7 +4,8 @@
 //! memory}` says. A store that survives takes the deltas here, and what it knows is joined before
 //! the server is ready.
 
-use periskop_core::state::{Delta, Pruned};
+use periskop_core::Delta;
+use periskop_core::observer::Pruned;
 
 /// Where what changed goes.
 #[derive(Debug, Default)]

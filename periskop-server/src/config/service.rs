@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use periskop_core::ServiceName;
 use periskop_core::config::{At, Fields, Problems};
-use periskop_core::target::relabel::{NameScheme, RelabelConfig};
-use periskop_core::target::{ProviderId, ScrapeSettings, ServiceSpec};
+use periskop_core::target::{NameScheme, ProviderId, RelabelConfig, ScrapeSettings, ServiceSpec};
 use periskop_discovery::DiscoveryConfig;
 
 use super::scraper::{self, ScraperConfig};
@@ -69,9 +68,8 @@ pub(super) fn decode(
     }
     let mut discovery = DiscoveryConfig::decode_all(&mut fields);
     discovery.iter_mut().for_each(|config| config.resolve_paths(dir));
-    let relabel = fields.list("relabel_configs", |at, problems| {
-        RelabelConfig::decode(at, NameScheme::Utf8, problems)
-    });
+    let relabel =
+        RelabelConfig::decode_list(&mut fields, "relabel_configs", NameScheme::default());
     let scraper =
         fields.section("scraper", |at, problems| scraper::decode(at, problems, dir, timeout));
     fields.finish();

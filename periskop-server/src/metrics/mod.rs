@@ -8,9 +8,7 @@ mod exposition;
 mod occurrences;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
@@ -106,6 +104,11 @@ impl Metrics {
         let before = counters.reload.as_ref().and_then(|reload| reload.last_good);
         let last_good = if is_good { Some(now) } else { before };
         counters.reload = Some(Reload { is_good, last_good });
+    }
+
+    /// Whether the last reload went well, and when one last did; `None` before the first.
+    pub(crate) fn last_reload(&self) -> Option<(bool, Option<Timestamp>)> {
+        self.counters().reload.as_ref().map(|reload| (reload.is_good, reload.last_good))
     }
 
     /// Drops the counters of services that are configured no more.

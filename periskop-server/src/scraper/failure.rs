@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use periskop_core::config::format_duration;
 use periskop_core::wire::exporter::PayloadError;
+use periskop_discovery::http_client::HttpError;
 
 
 use super::body::BodyError;

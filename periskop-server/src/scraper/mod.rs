@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use periskop_core::engine::{ScrapeRequest, TargetId};
+use periskop_core::engine::ScrapeRequest;
 use periskop_core::redact::{Redaction, Redactor};
+use periskop_core::target::TargetId;
 use periskop_core::wire::exporter::{self, Memo, Options};
 use periskop_core::{Report, ServiceName, Timestamp};
 use periskop_discovery::http_client::{HttpClient, HttpError};
@@ -28,6 +29,9 @@ use self::budget::{Budget, NoRoom, Ticket};
 use self::buffers::Buffers;
 pub use self::failure::Failure;
 use crate::config::{ScraperConfig, ServiceConfig};
+
+/// How we introduce ourselves.
+const USER_AGENT: &str = concat!("Periskop/", env!("CARGO_PKG_VERSION"));
 
 /// What is asked for, best first: gzip, because every server has it.
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip, zstd, deflate, br");

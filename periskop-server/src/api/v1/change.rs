@@ -60,14 +60,13 @@ impl Reason {
             Problem::bad_request(format!("the body: {e}"))
                 .with_suggestion("{\"by\": \"who\", \"why\": \"because\"}, or no body at all")
         })?;
-        let texts = [("by", &reason.by), ("why", &reason.why)];
-        let too_long = |text: &Option<String>| text.as_ref().is_some_and(|t| t.len() > LONGEST);
-        match texts.into_iter().find(|(_, text)| too_long(text)) {
-            Some((name, _)) => {
-                Err(Problem::bad_request(format!("`{name}` is longer than {LONGEST} bytes")))
+        for (name, text) in [("by", &reason.by), ("why", &reason.why)] {
+            if text.as_ref().is_some_and(|text| text.len() > LONGEST) {
+                let problem = format!("`{name}` is longer than {LONGEST} bytes");
+                return Err(Problem::bad_request(problem));
             }
-            None => Ok(reason),
         }
+        Ok(reason)
     }
 }
 
