@@ -20,6 +20,8 @@ pub mod http_sd;
 mod known;
 mod polling;
 pub mod static_sd;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{BuildError, BuildOptions, DiscoveryConfig};
 pub use polling::{Found, Polling, Refresh};

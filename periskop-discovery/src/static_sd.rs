@@ -5,7 +5,7 @@ use periskop_core::config::{At, Fields, Node, Problems};
 use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::TargetGroup;
 
-use crate::groups::{ADDRESS, decode_group};
+use crate::groups::ADDRESS;
 
 /// All `static_configs` of a service. They are one mechanism, with the sources `0`, `1`, ….
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,19 +26,12 @@ impl StaticConfig {
 
     /// The groups as they would be written.
     pub fn effective(&self) -> Node {
-        Node::sequence(self.groups.iter().map(|group| {
-            let targets = group.targets.iter().map(|target| target.get(ADDRESS));
-            let mut entries = vec![("targets", Node::sequence(targets))];
-            if !group.labels.is_empty() {
-                entries.push(("labels", Node::mapping(group.labels.iter())));
-            }
-            Node::mapping(entries)
-        }))
+        Node::sequence(self.groups.iter().map(TargetGroup::to_node))
     }
 }
 
 fn decode(at: &At<'_>, problems: &mut Problems) -> Option<TargetGroup> {
-    let group = decode_group(at, problems)?;
+    let group = TargetGroup::decode(at, problems)?;
     for target in &group.targets {
         let address = target.get(ADDRESS);
         // What is likeliest meant to be a URL would never be reached.

@@ -141,7 +141,8 @@ impl Age {
         Self((earlier.0 | 1).saturating_add(i64::from(!self.is_exported())))
     }
 
-    fn time(self) -> Timestamp {
+    /// Since when it is said.
+    pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_micros(self.0 >> 1)
     }
 }

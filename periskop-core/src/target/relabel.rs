@@ -9,17 +9,20 @@
 //! refused when it is decoded, and what rules make out of labels is bounded ([`MAX_VALUE`],
 //! [`MAX_LABELS`]).
 
+mod action;
 mod letter_case;
+mod names;
 mod pattern;
 mod template;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::LazyLock;
 
 use md5::{Digest, Md5};
-use regex::Regex;
 
+pub use action::Action;
+pub use names::NameScheme;
 pub use pattern::{Pattern, PatternError};
 pub use template::Template;
 
@@ -50,13 +53,14 @@ pub const MAX_LABELS: usize = 10_000;
 /// ```
 pub fn relabel(rules: &[RelabelConfig], mut labels: Labels) -> Option<Labels> {
     labels.retain(|_, value| !value.is_empty());
-    rules.iter().all(|rule| rule.apply(&mut labels)).then_some(labels)
+    let mut builder = Builder { labels, set: HashMap::new(), next: 0 };
+    rules.iter().all(|rule| rule.apply(&mut builder)).then_some(builder.labels)
 }
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelabelConfig {
-    /// `None` where the rule does not name any; an empty list is different for validation.
+    /// `None` where the rule does not name any. An empty list is different for validation only.
     source_labels: Option<Vec<String>>,
     separator: String,
     /// `None` stands for `(.*)` by default, which validation tells from `(.*)` as written.
@@ -66,44 +70,6 @@ pub struct RelabelConfig {
     replacement: Template,
     action: Action,
     scheme: NameScheme,
-}
-
-/// What a rule does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Action {
-    /// Sets a label to the replacement when the regular expression matches.
-    #[default]
-    Replace,
-    /// Drops targets that do not match.
-    Keep,
-    /// Drops targets that match.
-    Drop,
-    /// Drops targets whose source labels differ from the target label.
-    KeepEqual,
-    /// Drops targets whose source labels equal the target label.
-    DropEqual,
-    /// Sets a label to a hash of the source labels modulo a number.
-    HashMod,
-    /// Copies labels whose names match to new names.
-    LabelMap,
-    /// Removes labels whose names match.
-    LabelDrop,
-    /// Removes labels whose names do not match.
-    LabelKeep,
-    /// Sets a label to the source labels in lower case.
-    Lowercase,
-    /// Sets a label to the source labels in upper case.
-    Uppercase,
-}
-
-/// Which names a label may have (Prometheus's `metric_name_validation_scheme`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NameScheme {
-    /// Any text that is not empty: the default since Prometheus 3.0.
-    #[default]
-    Utf8,
-    /// `[a-zA-Z_][a-zA-Z0-9_]*`.
-    Legacy,
 }
 
 impl RelabelConfig {
@@ -143,7 +109,8 @@ impl RelabelConfig {
             at.problem(problems, message);
             return None;
         }
-        Some(rule)
+        let source_labels = rule.source_labels.filter(|names| !names.is_empty());
+        Some(Self { source_labels, ..rule })
     }
 
     /// Reads a list of rules under a key of a section, `relabel_configs` usually.
@@ -164,7 +131,7 @@ impl RelabelConfig {
     /// Writes the rule with its defaults filled in, as Prometheus prints it again.
     pub fn to_node(&self) -> Node {
         let mut entries: Vec<(&str, Node)> = Vec::new();
-        if let Some(names) = self.source_labels.as_ref().filter(|names| !names.is_empty()) {
+        if let Some(names) = &self.source_labels {
             entries.push(("source_labels", Node::sequence(names)));
         }
         entries.push(("separator", self.separator.as_str().into()));
@@ -183,7 +150,9 @@ impl RelabelConfig {
     }
 
     /// Applies the rule; `false` says that the target is dropped.
-    fn apply(&self, labels: &mut Labels) -> bool {
+    fn apply(&self, builder: &mut Builder) -> bool {
+        let target = self.target_label.as_str();
+        let labels = &builder.labels;
         let joined = || {
             let names = self.source_labels.as_deref().unwrap_or_default();
             let values: Vec<&str> = names.iter().map(|name| labels.get(name)).collect();
@@ -192,49 +161,53 @@ impl RelabelConfig {
         match self.action {
             Action::Keep => return self.regex().is_match(&joined()),
             Action::Drop => return !self.regex().is_match(&joined()),
-            Action::KeepEqual => return labels.get(self.target_label.as_str()) == joined(),
-            Action::DropEqual => return labels.get(self.target_label.as_str()) != joined(),
-            Action::Replace => self.replace(&joined(), labels),
+            Action::KeepEqual => return labels.get(target) == joined(),
+            Action::DropEqual => return labels.get(target) != joined(),
+            Action::Replace => {
+                if let Some((name, value)) = self.replace(&joined()) {
+                    builder.set(&name, value);
+                }
+            }
             Action::HashMod => {
-                let value = hash(&joined()).checked_rem(self.modulus).unwrap_or(0);
-                set(labels, self.target_label.as_str(), value.to_string());
+                let value = hash(&joined()).checked_rem(self.modulus).unwrap_or(0).to_string();
+                builder.set(target, value);
             }
             Action::Lowercase => {
-                set(labels, self.target_label.as_str(), letter_case::to_lower(&joined()));
+                let value = letter_case::to_lower(&joined());
+                builder.set(target, value);
             }
             Action::Uppercase => {
-                set(labels, self.target_label.as_str(), letter_case::to_upper(&joined()));
+                let value = letter_case::to_upper(&joined());
+                builder.set(target, value);
             }
-            Action::LabelMap => self.map(labels),
-            Action::LabelDrop => labels.retain(|name, _| !self.regex().is_match(name)),
-            Action::LabelKeep => labels.retain(|name, _| self.regex().is_match(name)),
+            Action::LabelMap => {
+                for (name, value) in self.map(builder) {
+                    builder.add(&name, value);
+                }
+            }
+            Action::LabelDrop => builder.retain(|name| !self.regex().is_match(name)),
+            Action::LabelKeep => builder.retain(|name| self.regex().is_match(name)),
         }
         true
     }
 
-    fn replace(&self, value: &str, labels: &mut Labels) {
-        let Some(captures) = self.regex().captures(value) else { return };
-        let Some(name) = self.target_label.expand(&captures, MAX_VALUE) else { return };
-        let Some(value) = self.replacement.expand(&captures, MAX_VALUE) else { return };
-        if self.scheme.allows(&name) {
-            set(labels, &name, value);
-        }
+    /// The label to set, where the expression matches.
+    fn replace(&self, value: &str) -> Option<(String, String)> {
+        let captures = self.regex().captures(value)?;
+        let name = self.target_label.expand(&captures, MAX_VALUE)?;
+        let value = self.replacement.expand(&captures, MAX_VALUE)?;
+        self.scheme.allows(&name).then_some((name, value))
     }
 
-    fn map(&self, labels: &mut Labels) {
-        let mapped: Vec<(String, String)> = labels
-            .iter()
-            .filter(|(name, _)| self.regex().is_match(name))
-            .filter_map(|(name, value)| {
-                let new = self.regex().replace_all(name, &self.replacement, MAX_VALUE)?;
-                Some((new, value.to_owned()))
-            })
-            .collect();
-        for (name, value) in mapped {
-            if !name.is_empty() && (labels.len() < MAX_LABELS || labels.contains(&name)) {
-                set(labels, &name, value);
-            }
-        }
+    /// The labels to add, in the order in which they are: where two get the same name, the last
+    /// one stays.
+    fn map(&self, builder: &Builder) -> Vec<(String, String)> {
+        let matching = builder.in_order().into_iter().filter(|(n, _)| self.regex().is_match(n));
+        let new = |(name, value): (&str, &str)| {
+            let name = self.regex().replace_all(name, &self.replacement, MAX_VALUE)?;
+            (!name.is_empty()).then(|| (name, value.to_owned()))
+        };
+        matching.filter_map(new).collect()
     }
 
     fn regex(&self) -> &Pattern {
@@ -313,84 +286,6 @@ impl fmt::Display for RelabelConfig {
     }
 }
 
-impl Action {
-    const ALL: [Self; 11] = [
-        Self::Replace,
-        Self::Keep,
-        Self::Drop,
-        Self::KeepEqual,
-        Self::DropEqual,
-        Self::HashMod,
-        Self::LabelMap,
-        Self::LabelDrop,
-        Self::LabelKeep,
-        Self::Lowercase,
-        Self::Uppercase,
-    ];
-
-    /// As configurations name it, in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Replace => "replace",
-            Self::Keep => "keep",
-            Self::Drop => "drop",
-            Self::KeepEqual => "keepequal",
-            Self::DropEqual => "dropequal",
-            Self::HashMod => "hashmod",
-            Self::LabelMap => "labelmap",
-            Self::LabelDrop => "labeldrop",
-            Self::LabelKeep => "labelkeep",
-            Self::Lowercase => "lowercase",
-            Self::Uppercase => "uppercase",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Action {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let lower = text.to_lowercase();
-        let found = Self::ALL.into_iter().find(|action| action.as_str() == lower);
-        found.ok_or_else(|| format!("unknown relabel action {text:?}"))
-    }
-}
-
-impl NameScheme {
-    /// Whether a label may have this name.
-    pub fn allows(self, name: &str) -> bool {
-        match self {
-            Self::Utf8 => !name.is_empty(),
-            Self::Legacy => {
-                !name.starts_with(|c: char| c.is_ascii_digit())
-                    && !name.is_empty()
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-            }
-        }
-    }
-
-    /// Whether this may be a name once its variables (`$1`, `${name}`) are replaced.
-    pub fn allows_template(self, template: &str) -> bool {
-        // Prometheus's own expression, which its legacy scheme is defined by.
-        static LEGACY: LazyLock<Regex> = LazyLock::new(|| {
-            let word = "[0-9A-Za-z_]";
-            let variable = format!(r"\$(?:\{{{word}+\}}|{word}+)");
-            Regex::new(&format!("^(?:(?:[a-zA-Z_]|{variable})+{word}*)+$"))
-                .expect("a constant that a test compiles")
-        });
-        match self {
-            Self::Utf8 => self.allows(template),
-            Self::Legacy => LEGACY.is_match(template),
-        }
-    }
-}
-
 fn modulus(fields: &mut Fields<'_, '_>) -> Option<u64> {
     const TWO_TO_THE_64: f64 = 18_446_744_073_709_551_616.0;
     let at = fields.node("modulus")?;
@@ -416,12 +311,44 @@ fn source_labels(fields: &mut Fields<'_, '_>) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Setting a label to nothing removes it.
-fn set(labels: &mut Labels, name: &str, value: String) {
-    if value.is_empty() {
-        labels.remove(name);
-    } else if value.len() <= MAX_VALUE {
-        labels.insert(name, value);
+/// The labels while rules work on them.
+struct Builder {
+    labels: Labels,
+    /// Which labels rules have set, and when first: in Prometheus those come after the others,
+    /// which decides what `labelmap` leaves where several labels get one name.
+    set: HashMap<String, usize>,
+    next: usize,
+}
+
+impl Builder {
+    /// Sets a label; setting it to nothing removes it.
+    fn set(&mut self, name: &str, value: String) {
+        if value.is_empty() {
+            self.labels.remove(name);
+            self.set.remove(name);
+        } else if value.len() <= MAX_VALUE {
+            self.labels.insert(name, value);
+            self.set.entry(name.to_owned()).or_insert(self.next);
+            self.next += 1;
+        }
+    }
+
+    /// Sets a label as long as there are not too many.
+    fn add(&mut self, name: &str, value: String) {
+        if self.labels.len() < MAX_LABELS || self.labels.contains(name) {
+            self.set(name, value);
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.labels.retain(|name, _| keep(name));
+        self.set.retain(|name, _| self.labels.contains(name));
+    }
+
+    fn in_order(&self) -> Vec<(&str, &str)> {
+        let mut all: Vec<_> = self.labels.iter().collect();
+        all.sort_by_key(|(name, _)| self.set.get(*name)); // stable: the others stay by name
+        all
     }
 }
 
@@ -429,4 +356,132 @@ fn set(labels: &mut Labels, name: &str, value: String) {
 fn hash(value: &str) -> u64 {
     let digest: [u8; 16] = Md5::digest(value.as_bytes()).into();
     digest[8..].iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config;
+
+    fn rules(yaml: &str) -> Vec<RelabelConfig> {
+        try_rules(&config::parse(yaml).unwrap()).unwrap()
+    }
+
+    fn try_rules(list: &Node) -> Result<Vec<RelabelConfig>, Problems> {
+        config::decode(list, |at, problems| {
+            let items = at.items(problems)?;
+            let decode = |at: &At<'_>| RelabelConfig::decode(at, NameScheme::Utf8, problems);
+            Some(items.iter().filter_map(decode).collect())
+        })
+    }
+
+    #[test]
+    fn a_rule_s_problems_are_told_with_their_place() {
+        let list = config::parse(
+            "- target_label: a\n  regex: (\n  actoin: keep\n- action: hashmod\n  target_label: b\n",
+        );
+        assert_eq!(
+            try_rules(&list.unwrap()).unwrap_err().to_string(),
+            "line 2, column 3: [0].regex: error parsing regexp: missing closing ): `^(?s:()$`\n\
+             line 3, column 3: [0]: unknown field \"actoin\", did you mean \"action\"?\n\
+             line 4, column 3: [1]: relabel configuration for hashmod requires non-zero modulus",
+        );
+    }
+
+    #[test]
+    fn rules_that_double_a_value_stop_at_the_limit() {
+        let doubling = "- {source_labels: [a], target_label: a, regex: (.*), replacement: $1$1}\n";
+        let labels = relabel(&rules(&doubling.repeat(64)), Labels::from([("a", "x")])).unwrap();
+        assert_eq!(labels.get("a").len(), MAX_VALUE);
+    }
+
+    #[test]
+    fn rules_that_double_the_labels_stop_at_the_limit() {
+        let doubling: String = (0..20)
+            .map(|i| format!("- {{action: labelmap, replacement: '${{1}}_{i}'}}\n"))
+            .collect();
+        let labels = relabel(&rules(&doubling), Labels::from([("a", "x")])).unwrap();
+        assert_eq!(labels.len(), MAX_LABELS);
+    }
+
+    #[test]
+    fn of_labels_mapped_to_one_name_the_last_set_by_a_rule_stays() {
+        let rules = rules(
+            "- {target_label: b, replacement: new}\n- {action: labelmap, regex: ., replacement: x}\n",
+        );
+        let labels = relabel(&rules, Labels::from([("b", "old"), ("c", "1")])).unwrap();
+        assert_eq!(labels.get("x"), "new");
+    }
+
+    /// Words that rules and labels have in common, so that rules do something.
+    fn word() -> impl Strategy<Value = String> {
+        prop_oneof!["[ab_]{0,3}", "[ab_é$İß]{0,6}", any::<String>()]
+    }
+
+    fn regex() -> impl Strategy<Value = String> {
+        prop_oneof![
+            2 => "[ab.()*+?|\\[\\]^$-]{0,8}",
+            2 => r"(\(\?[imsU-]{0,3}[:)]|\\[dDwWsSbBQEpPxAz018n{]|[a-z]|[-.*+?|)(\[\]^{},:&~é]|\{[0-9]{0,2},?\}){0,10}",
+            1 => "\\(a\\)\\.\\*|\\(\\.\\*\\)",
+            1 => any::<String>(),
+        ]
+    }
+
+    fn rule() -> impl Strategy<Value = serde_json::Value> {
+        let template = prop_oneof![word(), "[$ab{}01_é]{0,8}"];
+        let fields = (
+            prop::option::of(prop::collection::vec(word(), 0..3)),
+            prop::option::of(regex()),
+            prop::option::of(template.clone()),
+            prop::option::of(template),
+            prop::sample::select(&Action::ALL[..]),
+            prop::option::of(0..10u64),
+            prop::option::of(word()),
+        );
+        fields.prop_map(|(source, regex, target, replacement, action, modulus, separator)| {
+            let mut rule = json!({"action": action.as_str()});
+            let fields = [
+                ("source_labels", source.map(Into::into)),
+                ("regex", regex.map(Into::into)),
+                ("target_label", target.map(Into::into)),
+                ("replacement", replacement.map(Into::into)),
+                ("modulus", modulus.map(Into::into)),
+                ("separator", separator.map(serde_json::Value::String)),
+            ];
+            for (name, value) in fields {
+                if let Some(value) = value {
+                    rule[name] = value;
+                }
+            }
+            rule
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn relabelling_is_total(
+            list in prop::collection::vec(rule(), 1..3),
+            labels in prop::collection::btree_map("[ab_]{1,3}|\\PC{1,4}", word(), 0..5),
+        ) {
+            // Rules that are refused are left out, so that every list has some that are applied.
+            let taken: Vec<RelabelConfig> = list
+                .iter()
+                .filter_map(|rule| try_rules(&Node::from_json(&json!([rule]))).ok())
+                .flatten()
+                .collect();
+            if let Some(result) = relabel(&taken, labels.into_iter().collect()) {
+                prop_assert!(result.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()));
+                prop_assert!(result.len() <= MAX_LABELS);
+            }
+            for rule in taken {
+                let again = try_rules(&Node::sequence([rule.to_node()]));
+                prop_assert_eq!(again.ok(), Some(vec![rule]), "a rule reads back as written");
+            }
+        }
+    }
 }
