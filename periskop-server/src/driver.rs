@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use periskop_client::{Capture, Severity};
+use periskop_core::aggregate::{Act, ActionId};
 use periskop_core::engine::{
     Engine, Event, Health, Output, ScrapeFailure, ScrapeRequest, ScrapeResult,
 };
-use periskop_core::aggregate::{Act, ActionId};
 use periskop_core::target::TargetId;
-use periskop_core::{AggregateId, HttpContext, Report, ServiceName, UnknownError};
+use periskop_core::{AggregateId, HttpContext, ServiceName, UnknownError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -46,8 +46,6 @@ pub(crate) enum Message {
         why: String,
         answer: oneshot::Sender<Result<(), UnknownError>>,
     },
-    /// Somebody pushed a report.
-    Push { service: ServiceName, report: Report, answer: oneshot::Sender<()> },
     /// There is another configuration.
     Configure { config: Arc<Config>, answer: oneshot::Sender<()> },
     /// It is time to go.
@@ -124,14 +122,9 @@ impl Driver {
             Message::Told(told) => self.take_told(told),
             Message::Act { id, act, by, why, answer } => {
                 let action = ActionId(rand::random());
-                let done =
-                    self.handle.write(|e| e.handle_act(now, &id, action, act, &by, &why));
+                let done = self.handle.write(|e| e.handle_act(now, &id, action, act, &by, &why));
                 // Whoever asked may be gone, here and below; it is done all the same.
                 let _ = answer.send(done);
-            }
-            Message::Push { service, report, answer } => {
-                self.handle.write(|engine| engine.handle_push(now, &service, report));
-                let _ = answer.send(());
             }
             Message::Configure { config, answer } => {
                 self.configure(&config);
@@ -163,9 +156,9 @@ impl Driver {
             Err(error) => {
                 self.handle.metrics().discovery_failed(mechanism);
                 let class = format!("{mechanism}_sd");
-                self.handle.collector().record(
-                    Capture::of(&error).severity(Severity::Warning).key(class),
-                );
+                self.handle
+                    .collector()
+                    .record(Capture::of(&error).severity(Severity::Warning).key(class));
                 let reason = error.to_string();
                 self.handle.write(|engine| {
                     engine.handle_discovery_failure(now, &service, provider, reason);
@@ -228,8 +221,7 @@ impl Driver {
     fn scrape(&mut self, request: ScrapeRequest) {
         let scraper = Arc::clone(&self.scraper);
         let what = request.clone();
-        let task =
-            self.scrapes.spawn(async move { scraper.scrape(&what, clock::now).await });
+        let task = self.scrapes.spawn(async move { scraper.scrape(&what, clock::now).await });
         self.under_way.insert(task.id(), request);
     }
 
@@ -251,19 +243,20 @@ fn tell(event: &Event) {
             let url = without_userinfo(url);
             match (health, failure) {
                 (Health::Down, Some(reason)) => {
-                    tracing::warn!(%service, url, %reason, "target is down");
+                    let reason = reason.to_string();
+                    tracing::warn!(service = service.as_str(), url, reason, "target is down");
                 }
-                _ => tracing::info!(%service, url, %health, "target changed"),
+                _ => tracing::info!(service = service.as_str(), url, %health, "target changed"),
             }
         }
         Event::Discovery { service, failure: Some(reason), .. } => {
-            tracing::warn!(%service, reason, "discovery fails, the last targets stay");
+            tracing::warn!(service = service.as_str(), reason, "discovery fails, the last targets stay");
         }
         Event::Discovery { service, failure: None, .. } => {
-            tracing::info!(%service, "discovery works again");
+            tracing::info!(service = service.as_str(), "discovery works again");
         }
         Event::Error { id, from: None, to: Some(_) } => {
-            tracing::info!(service = %id.service, key = %id.key, "new error");
+            tracing::debug!(service = id.service.as_str(), key = id.key.as_str(), "new error");
         }
         _ => {}
     }

@@ -74,7 +74,10 @@ impl Providers {
 
     /// Runs what is configured and ends what is not any more. Answers with the services for the
     /// engine, and with the discoveries that could not be begun; the others go on without them.
-    pub(crate) fn configure(&mut self, services: &[ServiceConfig]) -> (Vec<ServiceSpec>, Vec<Told>) {
+    pub(crate) fn configure(
+        &mut self,
+        services: &[ServiceConfig],
+    ) -> (Vec<ServiceSpec>, Vec<Told>) {
         let mut before = std::mem::take(&mut self.configured);
         let (mut specs, mut failures) = (Vec::new(), Vec::new());
         for service in services {

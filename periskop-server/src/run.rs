@@ -80,10 +80,7 @@ async fn run_demo(args: &ListenArgs) -> Result<(), RunError> {
     listen_with(fleet.builder(), listener).await
 }
 
-async fn listen_with(
-    builder: Builder,
-    listener: tokio::net::TcpListener,
-) -> Result<(), RunError> {
+async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Result<(), RunError> {
     let address = listener.local_addr()?;
     if !address.ip().to_canonical().is_loopback() {
         tracing::warn!(%address, "open to whoever reaches this address: there is no `web` configuration");

@@ -21,11 +21,7 @@ use crate::metrics::Format;
 const OCCURRENCES: usize = 100;
 
 /// Everything below `/services`, by the path as it came.
-pub(super) async fn services(
-    State(handle): State<Handle>,
-    method: Method,
-    uri: Uri,
-) -> Response {
+pub(super) async fn services(State(handle): State<Handle>, method: Method, uri: Uri) -> Response {
     let reads = matches!(method, Method::GET | Method::HEAD);
     if path::is_services(uri.path()) {
         return match reads {
@@ -112,9 +108,7 @@ async fn resolve(handle: &Handle, readings: Vec<(String, String)>) -> Response {
         service: ServiceName::from(service),
         key: AggregationKey::from(key),
     });
-    let known = handle.read(|engine| {
-        ids.into_iter().find(|id| engine.state().error(id).is_some())
-    });
+    let known = handle.read(|engine| ids.into_iter().find(|id| engine.state().error(id).is_some()));
     let Some(id) = known else {
         handle.metrics().application_error("resolve_error");
         return Problem::not_found("there is no such error").into_text();

@@ -1,9 +1,9 @@
 //! Parts of answers that several routes have.
 
-use periskop_core::texts::{HttpView, OccurrenceView};
-use periskop_core::view::ErrorView;
 use periskop_core::Timestamp;
 use periskop_core::target::Labels;
+use periskop_core::texts::{HttpView, OccurrenceView};
+use periskop_core::view::ErrorView;
 
 use super::json::Json;
 

@@ -177,13 +177,7 @@ fn decode(
         fields.problem("web", "access control is not supported yet; leave `web` out or empty");
     }
     fields.finish();
-    Some(Config {
-        services,
-        state,
-        metrics,
-        redact,
-        source: Node::null(),
-    })
+    Some(Config { services, state, metrics, redact, source: Node::null() })
 }
 
 /// Only `memory` so far. The keys of the other stores are known, so that a file that is meant for
@@ -199,7 +193,9 @@ fn repository(at: &At<'_>, problems: &mut Problems) -> Option<()> {
         ),
         Some(kind) => fields.problem(
             "type",
-            format!("unknown repository type {kind:?}; expected memory, sled, sqlite, mysql or postgres"),
+            format!(
+                "unknown repository type {kind:?}; expected memory, sled, sqlite, mysql or postgres"
+            ),
         ),
     }
     let _ = (fields.has("path"), fields.has("dsn"));

@@ -58,7 +58,6 @@ impl Default for ScraperConfig {
     }
 }
 
-
 /// Takes a `scraper` section apart. `timeout` is the global one: what it is above the interval is
 /// cut off, while one that stands here must not be above it.
 pub(super) fn decode(

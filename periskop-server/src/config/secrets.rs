@@ -100,7 +100,8 @@ repository:
 ";
         let shown = hidden(parse(text).unwrap()).to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
-        for kept in ["username: me", "- blue", "X-Tenant", "proxy:3128/?a=b", "sd.example/targets"] {
+        for kept in ["username: me", "- blue", "X-Tenant", "proxy:3128/?a=b", "sd.example/targets"]
+        {
             assert!(shown.contains(kept), "{kept}: {shown}");
         }
     }

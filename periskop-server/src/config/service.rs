@@ -68,10 +68,14 @@ pub(super) fn decode(
     }
     let mut discovery = DiscoveryConfig::decode_all(&mut fields);
     discovery.iter_mut().for_each(|config| config.resolve_paths(dir));
-    let relabel =
-        RelabelConfig::decode_list(&mut fields, "relabel_configs", NameScheme::default());
+    let relabel = RelabelConfig::decode_list(&mut fields, "relabel_configs", NameScheme::default());
     let scraper =
         fields.section("scraper", |at, problems| scraper::decode(at, problems, dir, timeout));
     fields.finish();
-    Some(ServiceConfig { name: ServiceName::from(name), discovery, relabel, scraper: scraper.unwrap_or_default() })
+    Some(ServiceConfig {
+        name: ServiceName::from(name),
+        discovery,
+        relabel,
+        scraper: scraper.unwrap_or_default(),
+    })
 }

@@ -1,6 +1,10 @@
 //! demo
 pub struct Fleet {}
 impl Fleet {
-    pub async fn start() -> std::io::Result<Self> { Ok(Self {}) }
-    pub fn builder(&self) -> crate::Builder { crate::Periskop::builder() }
+    pub async fn start() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+    pub fn builder(&self) -> crate::Builder {
+        crate::Periskop::builder()
+    }
 }

@@ -31,7 +31,11 @@ impl Format {
             fit.fold(0.0, f32::max)
         };
         let open = quality("application/openmetrics-text");
-        if open > 0.0 && open >= quality("text/plain") { Self::OpenMetrics } else { Self::Prometheus }
+        if open > 0.0 && open >= quality("text/plain") {
+            Self::OpenMetrics
+        } else {
+            Self::Prometheus
+        }
     }
 
     /// The content type of an answer.
@@ -242,7 +246,8 @@ seconds_count{service="a"} 5
     fn the_format_is_the_one_that_is_asked_for() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4,*/*";
         assert_eq!(Format::negotiate(Some(prometheus)), Format::OpenMetrics);
-        for plain in [None, Some("*/*"), Some("text/plain"), Some("application/openmetrics-text;q=0")]
+        for plain in
+            [None, Some("*/*"), Some("text/plain"), Some("application/openmetrics-text;q=0")]
         {
             assert_eq!(Format::negotiate(plain), Format::Prometheus, "{plain:?}");
         }

@@ -250,11 +250,8 @@ fn targets(page: &mut Page, engine: &Engine) {
         let counts = by_service.entry(target.service()).or_default();
         *counts.entry(target.status().health.as_str()).or_default() += 1;
     }
-    let mut family = page.family(
-        "periskop_instances_scrapped",
-        Kind::Gauge,
-        "Number of instances scrapped.",
-    );
+    let mut family =
+        page.family("periskop_instances_scrapped", Kind::Gauge, "Number of instances scrapped.");
     for (service, counts) in &by_service {
         family.sample(&[("service_name", service.as_str())], counts.values().sum::<usize>());
     }
@@ -264,8 +261,7 @@ fn targets(page: &mut Page, engine: &Engine) {
             family.sample(&[("service_name", service.as_str()), ("health", health)], *count);
         }
     }
-    let mut family =
-        page.family("periskop_targets_dropped", Kind::Gauge, "Found and not scraped.");
+    let mut family = page.family("periskop_targets_dropped", Kind::Gauge, "Found and not scraped.");
     for service in engine.services() {
         family.sample(&[("service_name", service.name().as_str())], service.dropped_count());
     }

@@ -7,13 +7,11 @@ use periskop_core::config::format_duration;
 use periskop_core::wire::exporter::PayloadError;
 use periskop_discovery::http_client::HttpError;
 
-
 use super::body::BodyError;
 
 /// Why a target is down. The text is what its page shows.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The request could not be made as configured: a file is missing, a URL makes no sense.
     #[error("{0}")]
     Request(String),
@@ -49,7 +47,7 @@ pub enum Failure {
 
 impl Failure {
     /// A word for the metric's label `reason`.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
             Self::Connection(_) => "connection",

@@ -27,7 +27,7 @@ use url::Url;
 use self::body::Body;
 use self::budget::{Budget, NoRoom, Ticket};
 use self::buffers::Buffers;
-pub use self::failure::Failure;
+pub(crate) use self::failure::Failure;
 use crate::config::{ScraperConfig, ServiceConfig};
 
 /// How we introduce ourselves.
@@ -113,9 +113,9 @@ impl Scraper {
         let next = services.iter().map(|service| {
             let limits = service.scraper.limits.clone();
             let options = Options { limits, redactor: redactor.clone() };
-            let unchanged = known.get(&service.name).filter(|known| {
-                known.config == service.scraper && known.redaction == *redaction
-            });
+            let unchanged = known
+                .get(&service.name)
+                .filter(|known| known.config == service.scraper && known.redaction == *redaction);
             let service_state = match unchanged {
                 Some(known) => Arc::clone(known),
                 None => Arc::new(Service {
@@ -146,8 +146,7 @@ impl Scraper {
         now: impl Fn() -> Timestamp,
     ) -> Scrape {
         let begun = Instant::now();
-        let failed =
-            |failure| Scrape { duration: begun.elapsed(), ..Scrape::failed(failure) };
+        let failed = |failure| Scrape { duration: begun.elapsed(), ..Scrape::failed(failure) };
         let service = {
             let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
             services.get(&request.service).cloned()
@@ -256,9 +255,9 @@ impl Scraper {
 
     fn take_memo(&self, service: &Arc<Service>, request: &ScrapeRequest) -> Memo {
         let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = memos.remove(&request.target).filter(|slot| {
-            slot.epoch == request.memo_epoch && Arc::ptr_eq(&slot.service, service)
-        });
+        let known = memos
+            .remove(&request.target)
+            .filter(|slot| slot.epoch == request.memo_epoch && Arc::ptr_eq(&slot.service, service));
         known.map_or_else(|| Memo::new(rand::random()), |slot| slot.memo)
     }
 

@@ -220,8 +220,7 @@ impl Place {
     fn from_cursor(text: &str) -> Result<Self, &'static str> {
         let wrong = "not a cursor that was given out here";
         let digits = text.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).ok());
-        let bytes: Option<Vec<u8>> =
-            digits.map(|two| u8::from_str_radix(two?, 16).ok()).collect();
+        let bytes: Option<Vec<u8>> = digits.map(|two| u8::from_str_radix(two?, 16).ok()).collect();
         let place: (String, String, String) =
             serde_json::from_slice(&bytes.ok_or(wrong)?).map_err(|_| wrong)?;
         let rank = place.0.parse().map_err(|_| wrong)?;

@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
+use periskop_core::ServiceName;
 use periskop_core::config::format_duration;
 use periskop_core::engine::{Engine, TargetView};
-use periskop_core::ServiceName;
 
 use super::super::json::Json;
 use super::super::problem::Problem;
