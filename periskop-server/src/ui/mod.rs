@@ -8,6 +8,7 @@
 //! it); every text from outside is a [`text::Text`] and escaped; a `GET` changes nothing.
 
 pub mod assets;
+pub mod build;
 pub mod chart;
 pub mod filter;
 #[cfg(test)]
