@@ -8,6 +8,7 @@
 //! it); every text from outside is a [`text::Text`] and escaped; a `GET` changes nothing.
 
 pub mod assets;
+pub mod backend;
 pub mod build;
 pub mod chart;
 pub mod filter;
@@ -17,6 +18,7 @@ pub mod format;
 pub mod frames;
 pub mod link;
 pub mod page;
+pub mod routes;
 pub mod shell;
 pub mod text;
 pub mod view;
