@@ -5,13 +5,13 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use periskop_core::wire::exporter::Writer;
 use periskop_core::{
     AggregationKey, ContentHash, Exception, Occurrence, Report, ReportedError, Severity, Timestamp,
 };
 
 use crate::ambient::{self, Clock, Dice};
 use crate::capture::Capture;
-use crate::export;
 
 /// The key of the error that counts what found no room of its own.
 pub const OVERFLOW_KEY: &str = "periskop-client-overflow";
@@ -112,15 +112,19 @@ impl Collector {
     /// What has been counted, in the exporter format: the answer to a scrape, and what is pushed to
     /// a gateway. JSON, UTF-8; the same bytes as long as nothing happens.
     pub fn export(&self) -> Vec<u8> {
-        export::write(&self.snapshot())
+        let mut writer = Writer::new(Some(&self.shared.target_uuid));
+        for (key, counted) in self.shared.counted() {
+            writer.error(&counted.reported(key));
+        }
+        writer.finish()
     }
 
     /// What has been counted, as a report that can be merged without going over the wire.
     pub fn snapshot(&self) -> Report {
-        let errors = self.shared.lock().clone();
+        let errors = self.shared.counted().into_iter();
         Report {
             target_uuid: Some(self.shared.target_uuid.clone()),
-            errors: errors.into_iter().map(|(key, counted)| counted.reported(key)).collect(),
+            errors: errors.map(|(key, counted)| counted.reported(key)).collect(),
             ..Report::default()
         }
     }
@@ -131,6 +135,11 @@ impl Shared {
     /// would still be whole.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<AggregationKey, Counted>> {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has been counted until now, the texts shared.
+    fn counted(&self) -> BTreeMap<AggregationKey, Counted> {
+        self.lock().clone()
     }
 
     /// Whether `key` has a place of its own. The overflow has one beside the limit.

@@ -40,7 +40,6 @@
 mod ambient;
 mod capture;
 mod collector;
-mod export;
 mod naming;
 #[cfg(feature = "axum")]
 mod serve;

@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod config;
 pub mod discovery;
+pub mod engine;
 pub mod ids;
 pub mod merge;
 pub mod observer;

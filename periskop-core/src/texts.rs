@@ -8,7 +8,7 @@
 //! borrowed views.
 
 use std::cmp::Ordering;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -43,17 +43,48 @@ struct Shape {
 
 #[derive(PartialEq, Eq, Hash)]
 struct ExceptionShape {
-    class: Option<Arc<str>>,
+    class: Option<Held<str>>,
     has_message: bool,
-    stacktrace: Arc<[Arc<str>]>,
+    stacktrace: Held<[Held<str>]>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
 struct HttpShape {
-    method: Option<Arc<str>>,
+    method: Option<Held<str>>,
     has_url: bool,
     has_body: bool,
-    header_names: Arc<[Arc<str>]>,
+    header_names: Held<[Held<str>]>,
+}
+
+/// Something that is held once, so that it is the same exactly if it lies at the same place.
+struct Held<T: ?Sized>(Arc<T>);
+
+impl<T: ?Sized> Clone for Held<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: ?Sized> std::ops::Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: ?Sized> PartialEq for Held<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T: ?Sized> Eq for Held<T> {}
+
+impl<T: ?Sized> Hash for Held<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).addr().hash(state);
+    }
 }
 
 impl Kept {
@@ -210,7 +241,7 @@ impl<'a> OccurrenceView<'a> {
 pub struct ExceptionView<'a> {
     class: Option<&'a str>,
     message: Option<&'a str>,
-    stacktrace: &'a [Arc<str>],
+    stacktrace: &'a [Held<str>],
 }
 
 impl<'a> ExceptionView<'a> {
@@ -317,7 +348,7 @@ impl<'a> Iterator for Parts<'a> {
 #[derive(Default)]
 pub(crate) struct Texts {
     strings: HashSet<Arc<str>>,
-    lists: HashSet<Arc<[Arc<str>]>>,
+    lists: HashSet<Arc<[Held<str>]>>,
     shapes: HashSet<Arc<Shape>>,
     /// Sweep when there are as many entries as this.
     sweep_at: usize,
@@ -357,7 +388,7 @@ impl Texts {
             has_body: h.body.is_some(),
             header_names: self.list(h.headers.iter().map(|(name, _)| name.as_str())),
         });
-        let shape = intern(&mut self.shapes, Arc::new(Shape { exceptions, http }));
+        let shape = self.shapes.get_or_insert(Arc::new(Shape { exceptions, http })).clone();
         self.sweep_if_grown();
         Kept(Arc::new(Packed {
             time,
@@ -380,13 +411,13 @@ impl Texts {
         self.pack(&kept.view().to_occurrence(), kept.0.time, kept.0.usable)
     }
 
-    fn string(&mut self, text: &str) -> Arc<str> {
-        self.strings.get_or_insert_with(text, |text| text.into()).clone()
+    fn string(&mut self, text: &str) -> Held<str> {
+        Held(self.strings.get_or_insert_with(text, |text| text.into()).clone())
     }
 
-    fn list<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> Arc<[Arc<str>]> {
-        let list: Arc<[Arc<str>]> = texts.map(|text| self.string(text)).collect();
-        intern(&mut self.lists, list)
+    fn list<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> Held<[Held<str>]> {
+        let list: Vec<_> = texts.map(|text| self.string(text)).collect();
+        Held(self.lists.get_or_insert_with(&list[..], |list| list.into()).clone())
     }
 
     /// Lets go of what nobody holds any more.
@@ -408,10 +439,6 @@ impl Texts {
     fn len(&self) -> usize {
         self.strings.len() + self.lists.len() + self.shapes.len()
     }
-}
-
-fn intern<T: ?Sized + Eq + Hash>(set: &mut HashSet<Arc<T>>, value: Arc<T>) -> Arc<T> {
-    set.get_or_insert(value).clone()
 }
 
 fn put_length(lengths: &mut Vec<u8>, mut length: usize) {

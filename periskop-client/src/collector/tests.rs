@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use periskop_core::wire::exporter;
 use serde_json::Value;
 
 use super::*;
@@ -165,4 +166,22 @@ fn threads_that_report_at_once_lose_nothing() {
 fn a_new_collector_is_a_new_life() {
     let (one, other) = (Collector::new(), Collector::new());
     assert_ne!(one.target_uuid(), other.target_uuid());
+}
+
+#[test]
+fn the_export_reads_back_as_what_was_counted() {
+    let collector = predictable().build();
+    for n in 0..3 {
+        let error = "x".parse::<u8>().unwrap_err();
+        collector.record(Capture::of(&error).key(format!("\"key\" \u{7f}{n}\u{2028}")));
+    }
+    let options = exporter::Options { limits: exporter::Limits::none(), ..Default::default() };
+    let mut read = exporter::parse(&collector.export(), ambient::now(), &options).unwrap();
+    let mut counted = collector.snapshot();
+    for error in read.errors.iter_mut().chain(&mut counted.errors) {
+        for occurrence in &mut error.occurrences {
+            occurrence.content = ContentHash([0; 16]); // of the bytes on the wire in the one only
+        }
+    }
+    assert_eq!(read, counted);
 }

@@ -132,7 +132,17 @@ impl Age {
         (!self.is_exported()).then(|| self.time())
     }
 
-    fn time(self) -> Timestamp {
+    /// The same said again after `earlier`, whatever the clock says: what turns within one
+    /// microsecond, or after the clock was set back, has turned all the same.
+    pub(crate) fn after(self, earlier: Self) -> Self {
+        if self.is_exported() == earlier.is_exported() || self > earlier {
+            return self.max(earlier);
+        }
+        Self((earlier.0 | 1).saturating_add(i64::from(!self.is_exported())))
+    }
+
+    /// Since when it is said.
+    pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_micros(self.0 >> 1)
     }
 }
@@ -328,6 +338,10 @@ mod tests {
         let at = Timestamp::from_micros;
         assert!(Age::exported(at(5)) > Age::gone(at(5)));
         assert!(Age::gone(at(6)) > Age::exported(at(5)));
+        assert_eq!(Age::gone(at(5)).after(Age::exported(at(5))), Age::gone(at(6)));
+        assert_eq!(Age::gone(at(1)).after(Age::exported(at(5))), Age::gone(at(6)));
+        assert_eq!(Age::exported(at(1)).after(Age::gone(at(5))), Age::exported(at(5)));
+        assert_eq!(Age::gone(at(9)).after(Age::exported(at(5))), Age::gone(at(9)));
         assert_eq!(Age::gone(at(-7)).gone_since(), Some(at(-7)));
         assert_eq!(Age::exported(at(-7)).gone_since(), None);
     }

@@ -185,7 +185,7 @@ mod tests {
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Node::from),
-                prop::collection::btree_map("[ a-c:\n0~]{1,3}", inner, 0..4)
+                prop::collection::btree_map("[ a-c:\n0~]{1,3}|<<", inner, 0..4)
                     .prop_map(Node::mapping),
             ]
         })

@@ -69,7 +69,13 @@ struct Open {
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, key: Option<(Scalar, Marker)>, merged: Vec<Node> },
+    Mapping { entries: Vec<Entry>, key: Option<(Key, Marker)>, merged: Vec<Node> },
+}
+
+enum Key {
+    Name(Scalar),
+    /// `<<`, unquoted.
+    Merge,
 }
 
 struct Anchored {
@@ -92,8 +98,10 @@ impl Builder {
     /// Takes one event; answers the root when the document is whole.
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<Option<Node>, Problem> {
         let start = span.start;
+        let mut is_merge_key = false;
         let node = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                is_merge_key = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
                 let value = scalar(&text, style, tag.as_deref()).map_err(|m| problem(start, m))?;
                 self.count(start, Size::ONE)?;
                 self.finished(anchor, value, start)?
@@ -136,7 +144,7 @@ impl Builder {
             }
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => return Ok(None),
         };
-        self.place(node, start)
+        self.place(node, start, is_merge_key)
     }
 
     fn begin(&mut self, anchor: usize, start: Marker, content: Content) -> Result<(), Problem> {
@@ -171,14 +179,20 @@ impl Builder {
     }
 
     /// Puts a finished node where it belongs; answers it when it is the root.
-    fn place(&mut self, node: Node, at: Marker) -> Result<Option<Node>, Problem> {
+    fn place(
+        &mut self,
+        node: Node,
+        at: Marker,
+        is_merge_key: bool,
+    ) -> Result<Option<Node>, Problem> {
         let Some(open) = self.open.last_mut() else { return Ok(Some(node)) };
         match &mut open.content {
             Content::Sequence(items) => items.push(node),
             Content::Mapping { key: slot @ None, .. } => {
                 let key = match node.value {
-                    Value::Scalar(key) => key,
-                    Value::Null => Scalar::string(""),
+                    _ if is_merge_key => Key::Merge,
+                    Value::Scalar(key) => Key::Name(key),
+                    Value::Null => Key::Name(Scalar::string("")),
                     _ => {
                         return Err(problem(at, "a key must be a scalar, not a list or a mapping"));
                     }
@@ -187,15 +201,10 @@ impl Builder {
             }
             Content::Mapping { entries, key, merged } => {
                 let Some((key, place)) = key.take() else { return Ok(None) };
-                if key.text() == "<<" {
-                    collect_merged(node, merged).map_err(|m| problem(place, m))?;
-                } else {
-                    entries.push(Entry {
-                        key,
-                        line: place.line(),
-                        column: place.col() + 1,
-                        value: node,
-                    });
+                let (line, column) = (place.line(), place.col() + 1);
+                match key {
+                    Key::Name(key) => entries.push(Entry { key, line, column, value: node }),
+                    Key::Merge => collect_merged(node, merged).map_err(|m| problem(place, m))?,
                 }
             }
         }
@@ -322,10 +331,12 @@ mod tests {
 
     #[test]
     fn aliases_are_expanded_and_merge_keys_resolved() {
-        let text = "base: &b {x: 1, y: 2}\nuse: {<<: *b, y: 3}\nboth: {<<: [{z: 4}, *b]}\n";
+        let text = "base: &b {x: 1, y: 2}\nuse: {<<: *b, y: 3}\nboth: {<<: [{z: 4}, *b]}\n\
+                    quoted: {'<<': 5}\n";
         let root = parse(text).unwrap();
         assert_eq!(root.get("use"), Some(&json(r#"{"y": 3, "x": 1}"#)));
         assert_eq!(root.get("both"), Some(&json(r#"{"z": 4, "x": 1, "y": 2}"#)));
+        assert_eq!(root.get("quoted"), Some(&json(r#"{"<<": 5}"#)));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Who exports what right now, as this process heard it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use crate::aggregate::{Age, Aggregate, Incarnation};
+use crate::aggregate::{Age, Aggregate, Incarnation, Known};
 use crate::ids::{AggregationKey, ServiceName, SourceId};
 use crate::state::{Delta, State};
 use crate::time::Timestamp;
@@ -30,6 +31,8 @@ pub(super) struct Local {
     heard: HashMap<SourceId, Timestamp>,
     /// How many targets export an incarnation beside the first, where there are such.
     shared: HashMap<Pair, u32>,
+    /// Whose age changed and has not been told yet.
+    pub(super) unsettled: HashSet<Pair>,
 }
 
 #[derive(Default)]
@@ -149,19 +152,38 @@ fn missing(a: &Exports, b: &Exports) -> Turned {
     missing
 }
 
-/// Says of incarnations whether they are exported.
+/// Says of incarnations whether they are exported, or since when not.
+///
+/// That is no news for anybody else until it has lasted: behind one address several sources may
+/// take turns, and pushers push all the time. It is told at once where the incarnation itself is
+/// new, or where what was told before has lasted and no longer holds.
 pub(super) fn age(
+    now: Timestamp,
     state: &mut State,
     service: &ServiceName,
-    turned: &Turned,
+    turned: Turned,
     age: Age,
+    unsettled: &mut HashSet<Pair>,
     delta: &mut Delta,
 ) {
     for (key, incarnation) in turned {
-        let known = state.aggregate(service, key).and_then(|known| known.counts.get(incarnation));
-        let Some(known) = known else { continue };
-        let counts = [crate::aggregate::Known { age, ..*known }].into_iter().collect();
+        let known = state.aggregate(service, &key).and_then(|known| known.counts.get(&incarnation));
+        let Some(&before) = known else { continue };
+        let told = before.age.gone_since().is_some_and(|gone| lasted(gone, now));
+        let is_new = delta.state.aggregate(service, &key);
+        let is_new = is_new.is_some_and(|new| new.counts.get(&incarnation).is_some());
+        let counts = [Known { age: age.after(before.age), ..before }].into_iter().collect();
         let update = Aggregate { counts, ..Aggregate::default() };
-        state.join_aggregate(service, key.clone(), update, delta);
+        if is_new || (told && age.is_exported()) {
+            state.join_aggregate(service, key, update, delta);
+        } else {
+            state.join_aggregate(service, key.clone(), update, &mut Delta::default());
+            unsettled.insert((key, incarnation));
+        }
     }
+}
+
+/// Whether an age that began at `since` is told to a store and to others.
+pub(super) fn lasted(since: Timestamp, now: Timestamp) -> bool {
+    since.plus(Duration::from_secs(3600)) <= now
 }

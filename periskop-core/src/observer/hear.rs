@@ -7,7 +7,7 @@ use crate::aggregate::{Age, Aggregate, Incarnation, Known, LatestOccurrences, Si
 use crate::ids::{AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{lower, raise};
 use crate::observer::Observer;
-use crate::observer::exports::Exports;
+use crate::observer::exports::{self, Exports};
 use crate::report::{Report, ReportedError, ReportedIncarnation, ReportedLife};
 use crate::state::{Delta, Source};
 use crate::texts::Texts;
@@ -45,7 +45,7 @@ struct Told {
 }
 
 impl Observer {
-    /// Merges a report; returns what of it is exported.
+    /// Merges a report; returns what of it is exported, or pushed, right now.
     pub(super) fn hear(
         &mut self,
         service: &ServiceName,
@@ -89,7 +89,7 @@ impl Observer {
             false => None,
         };
         let mut added = 0_u64;
-        let mut exported = Vec::new();
+        let (mut exported, mut gone) = (Vec::new(), Vec::new());
         for told in told {
             let before = known.counts.get(&told.incarnation);
             let count_before = before.map(|before| before.tally.count());
@@ -108,15 +108,16 @@ impl Observer {
                 None if began_since(hearing, &told.incarnation) => told.count,
                 None => 0,
             });
-            if !hearing.pushed && told.gone.is_none() {
-                exported.push(told.incarnation);
+            // That it is exported, or pushed, is said when the whole payload has been read.
+            let since = told.gone.map_or(hearing.now, |gone| gone.min(hearing.now));
+            let age = before.map_or(Age::gone(since), |before| before.age);
+            match told.gone {
+                None => exported.push(told.incarnation),
+                Some(_) if before.is_none_or(|before| !before.age.is_exported()) => {
+                    gone.push((told.incarnation, Age::gone(since)));
+                }
+                Some(_) => {}
             }
-            // That it is exported is said when the whole answer has been read.
-            let age = match (before, told.gone) {
-                (Some(before), _) if before.age.is_exported() => before.age,
-                (Some(before), None) if !hearing.pushed => before.age,
-                (_, gone) => Age::gone(gone.map_or(hearing.now, |gone| gone.min(hearing.now))),
-            };
             update.counts.put(Known { incarnation: told.incarnation, tally, age });
         }
         if known.first_seen.is_none() && update.first_seen.is_none() {
@@ -130,6 +131,11 @@ impl Observer {
             self.state.join_source(SourceId::of(&listed.source), source, delta);
         }
         self.state.join_aggregate(service, error.key.clone(), update, delta);
+        let unsettled = &mut self.local.entry(service.clone()).or_default().unsettled;
+        for (incarnation, age) in gone {
+            let turned = vec![(error.key.clone(), incarnation)];
+            exports::age(hearing.now, &mut self.state, service, turned, age, unsettled, delta);
+        }
         self.evict(service, &error.key);
         exported
     }

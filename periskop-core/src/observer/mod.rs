@@ -133,7 +133,8 @@ impl Observer {
         let mut delta = Delta::default();
         if let Some(local) = self.local.get_mut(service) {
             let gone = local.departed(&without_userinfo(target));
-            exports::age(&mut self.state, service, &gone, Age::gone(now), &mut delta);
+            let (age, unsettled) = (Age::gone(now), &mut local.unsettled);
+            exports::age(now, &mut self.state, service, gone, age, unsettled, &mut delta);
         }
         delta
     }
@@ -175,8 +176,10 @@ impl Observer {
             known.and_then(|k| k.counts.get(incarnation)).is_some_and(|k| k.age.is_exported())
         };
         let (appeared, gone) = local.answered(now, target, source, exports, exported);
-        exports::age(&mut self.state, service, &appeared, Age::exported(now), &mut delta);
-        exports::age(&mut self.state, service, &gone, Age::gone(now), &mut delta);
+        for (turned, age) in [(appeared, Age::exported(now)), (gone, Age::gone(now))] {
+            let unsettled = &mut local.unsettled;
+            exports::age(now, &mut self.state, service, turned, age, unsettled, &mut delta);
+        }
         delta
     }
 
@@ -190,9 +193,45 @@ impl Observer {
         let heard_before = local.heard(source, now);
         let horizon = heard_before.unwrap_or(self.started);
         let hearing = Hearing { now, source, heard_before, horizon, pushed: true };
-        self.hear(service, &hearing, report, &mut delta);
+        let pushed = self.hear(service, &hearing, report, &mut delta);
         self.join_named_source(source, named, &mut delta);
+        // What is pushed is exported by nobody; it ages from the last push that had it.
+        let pairs = pushed.into_iter().flat_map(|(key, incarnations)| {
+            incarnations.into_iter().map(move |incarnation| (key.clone(), incarnation))
+        });
+        let turned = pairs.filter(|pair| !self.is_exported(service, pair)).collect();
+        if let Some(local) = self.local.get_mut(service) {
+            let (age, unsettled) = (Age::gone(now), &mut local.unsettled);
+            exports::age(now, &mut self.state, service, turned, age, unsettled, &mut delta);
+        }
         delta
+    }
+
+    /// What has lasted by now of who is exported and who is not: an age is told once it has
+    /// lasted an hour, so that idle scrapes write nothing. Worth calling every few minutes.
+    pub fn settle(&mut self, now: Timestamp) -> Delta {
+        let mut delta = Delta::default();
+        let state = &self.state;
+        for (service, local) in &mut self.local {
+            local.unsettled.retain(|(key, incarnation)| {
+                let known = state.aggregate(service, key).and_then(|k| k.counts.get(incarnation));
+                let Some(&known) = known else { return false };
+                let lasted = exports::lasted(known.age.time(), now);
+                if lasted {
+                    let counts = [known].into_iter().collect();
+                    let told = Aggregate { counts, ..Aggregate::default() };
+                    let unheard = &mut Delta::default();
+                    delta.state.join_aggregate(service, key.clone(), told, unheard);
+                }
+                !lasted
+            });
+        }
+        delta
+    }
+
+    fn is_exported(&self, service: &ServiceName, (key, incarnation): &exports::Pair) -> bool {
+        let known = self.state.aggregate(service, key);
+        known.and_then(|k| k.counts.get(incarnation)).is_some_and(|k| k.age.is_exported())
     }
 
     /// Somebody decided about an error. `action` is random; `by` is who, or `anonymous`.

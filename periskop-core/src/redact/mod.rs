@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use names::{BODY_FIELDS, HEADERS, URL_PARAMS, last_segment, normal, percent_decode};
-use scan::{find, inside, skip_space, string_end, value_end};
+use scan::{behind_blank_line, find, inside, skip_space, string_end, value_end};
 
 /// What stands for a secret.
 pub const MASK: &str = "<redacted>";
@@ -171,15 +171,7 @@ impl Redactor {
             if !self.body_fields.contains(&normal(last_segment(&body[name..at]))) {
                 continue;
             }
-            let rest = &body[at..];
-            let Some((head, gap)) = [("\r\n\r\n", 4), ("\n\n", 2)]
-                .into_iter()
-                .filter_map(|(blank, gap)| Some((rest.find(blank)?, gap)))
-                .min()
-            else {
-                return;
-            };
-            let value = at + head + gap;
+            let Some(value) = behind_blank_line(body, at) else { return };
             let end = body[value..].find("\n--").map_or(body.len(), |i| value + i);
             let end = if body[value..end].ends_with('\r') { end - 1 } else { end };
             masks.add(body, value, end);

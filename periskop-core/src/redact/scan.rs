@@ -50,3 +50,14 @@ pub(super) fn value_end(bytes: &[u8], from: usize) -> usize {
     }
     bytes.len()
 }
+
+/// Behind the first empty line after `from`, which ends the headers of a part. One pass, so that a
+/// body of nothing but parts is not read once for each.
+pub(super) fn behind_blank_line(text: &str, from: usize) -> Option<usize> {
+    let mut lines = text[from..].match_indices('\n').map(|(i, _)| from + i + 1);
+    lines.find_map(|line| match &text.as_bytes()[line..] {
+        [b'\n', ..] => Some(line + 1),
+        [b'\r', b'\n', ..] => Some(line + 2),
+        _ => None,
+    })
+}

@@ -2,6 +2,19 @@
 
 mod group;
 mod labels;
+mod pool;
+mod relabel;
+mod schedule;
+mod scrape;
+mod url;
 
 pub use group::TargetGroup;
 pub use labels::Labels;
+pub use pool::{DroppedTarget, Pool, PoolChange, ProviderId, ServiceSpec, TargetLimitExceeded};
+pub use relabel::{
+    Action, MAX_LABELS, MAX_VALUE, NameScheme, Pattern, PatternError, RelabelConfig, Template,
+    relabel,
+};
+pub use schedule::Schedule;
+pub use scrape::{ScrapeSettings, Target, TargetError, TargetId};
+pub use url::Params;

@@ -132,13 +132,16 @@ impl<'a> Excerpt<'a> {
     /// The text as it is kept: masked, and marked if it was cut. A mask may make it longer, so it
     /// may have to be cut once more.
     pub(super) fn masked(self, limit: usize, mask: impl Fn(&str) -> Cow<'_, str>) -> String {
-        let text = match mask(&self.text) {
-            Cow::Borrowed(same) if same.len() == self.text.len() => self.text.into_owned(),
-            masked => masked.into_owned(),
+        let masked = match mask(&self.text) {
+            // The mask itself is borrowed too.
+            Cow::Borrowed(text) if *text == *self.text => None,
+            masked => Some(masked.into_owned()),
         };
+        let text = masked.unwrap_or_else(|| self.text.into_owned());
         let limit = limit.max(SHORTEST_LIMIT);
         let mut cut = Self { text: Cow::Owned(text), left_out: self.left_out };
-        if cut.text.len() > limit {
+        let room = if cut.left_out > 0 { limit - MARK_ROOM } else { limit };
+        if cut.text.len() > room {
             let length = cut.text.len() + cut.left_out;
             cut = Self::cut(cut.text, limit, length);
         }

@@ -8,6 +8,24 @@
 //!
 //! Bytes are hostile here: nothing recurses, and what is kept is bounded by [`Limits`] and masked
 //! by a [`Redactor`] before it is kept.
+//!
+//! ```
+//! use periskop_core::Timestamp;
+//! use periskop_core::wire::exporter::{Options, parse};
+//!
+//! let body = br#"{"aggregated_errors": [
+//!     {"aggregation_key": "a", "total_count": 2, "latest_errors": null},
+//!     {"aggregation_key": "b", "total_count": "many"}
+//! ]}"#;
+//! let now = Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
+//! let report = parse(body, now, &Options::default())?;
+//! assert_eq!(report.errors[0].total_count, 2);
+//! assert_eq!((report.skipped, report.warnings.len()), (1, 1));
+//!
+//! let error = parse(b"<html>", now, &Options::default()).unwrap_err();
+//! assert_eq!(error.to_string(), "not JSON: expected a value at byte 0");
+//! # Ok::<(), periskop_core::wire::exporter::PayloadError>(())
+//! ```
 
 mod limits;
 mod memo;

@@ -9,7 +9,7 @@ use super::reader::{Kind, Reader, Value};
 use super::text::Text;
 use super::{COUNT_LIMIT, GO_ZERO_TIME, Options, PayloadError};
 use crate::ids::{AggregationKey, bounded};
-use crate::occurrence::Severity;
+use crate::occurrence::{Occurrence, Severity};
 use crate::report::{Report, ReportedError, ReportedIncarnation, ReportedLife, Warning};
 use crate::time::Timestamp;
 
@@ -143,7 +143,7 @@ impl<'a> Parser<'a> {
         let mut severity = None;
         let mut created_at = None;
         let mut incarnations = None;
-        let mut occurrences = Vec::new();
+        let mut occurrences: Vec<Occurrence> = Vec::new();
         // Those without a severity of their own: their aggregate's may come after them.
         let mut unrated = Vec::new();
         reader.enter();
@@ -181,8 +181,7 @@ impl<'a> Parser<'a> {
         };
         let severity = severity.unwrap_or_default();
         for index in unrated {
-            let occurrence: &mut crate::Occurrence = &mut occurrences[index];
-            occurrence.severity = severity;
+            occurrences[index].severity = severity;
         }
         self.charge(size_of::<ReportedError>() + key.as_str().len(), reader.offset())?;
         let error =

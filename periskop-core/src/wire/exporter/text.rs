@@ -29,7 +29,7 @@ impl<'a> Text<'a> {
     /// UTF-8 and each lone surrogate becomes U+FFFD.
     pub(super) fn decode(self) -> Cow<'a, str> {
         if !self.escaped {
-            return String::from_utf8_lossy(self.raw);
+            return lossy(self.raw);
         }
         let mut text = String::with_capacity(self.raw.len());
         unescape(self.raw, usize::MAX, &mut text);
@@ -40,11 +40,19 @@ impl<'a> Text<'a> {
     /// whatever its length, no more than that is ever allocated.
     pub(super) fn decode_about(self, limit: usize) -> Cow<'a, str> {
         if !self.escaped {
-            return String::from_utf8_lossy(&self.raw[..self.raw.len().min(limit + 4)]);
+            return lossy(&self.raw[..self.raw.len().min(limit + 4)]);
         }
         let mut text = String::with_capacity(self.raw.len().min(limit + 8));
         unescape(self.raw, limit, &mut text);
         Cow::Owned(text)
+    }
+}
+
+/// `String::from_utf8_lossy`, which takes its time also where nothing is wrong.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 
@@ -104,7 +112,7 @@ fn unescape(raw: &[u8], enough: usize, text: &mut String) {
         if plain_end > at {
             let room = enough.saturating_sub(text.len()).saturating_add(4);
             let end = plain_end.min(at.saturating_add(room));
-            text.push_str(&String::from_utf8_lossy(&raw[at..end]));
+            text.push_str(&lossy(&raw[at..end]));
             at = end;
             continue;
         }

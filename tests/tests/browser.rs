@@ -1,0 +1,82 @@
+//! The pages in a real browser: `tests/browser/test_*.py`, each against a server of its own that
+//! has something to show.
+//!
+//! `PERISKOP_PYTHON` names an interpreter with selenium, `PERISKOP_CHROMIUM` and
+//! `PERISKOP_CHROMEDRIVER` the browser and its driver; `scripts/test` prepares all three.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use periskop_client::{Capture, Collector, DEFAULT_PATH, HttpContext, Severity};
+use periskop_tests::server::Server;
+use periskop_tests::{skip, workspace};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long the browser may take for one file. It starts slowly on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A program that has had a few errors, one of them hostile to whoever shows it.
+async fn program_with_errors() -> String {
+    let collector = Collector::new();
+    let request = HttpContext {
+        method: Some("POST".into()),
+        url: Some("http://shop.example/pay?order='1'&token=abc".into()),
+        headers: vec![("X-Request".into(), "it's \"7\"".into())],
+        body: Some("{\"price\": \"$12\"}".into()),
+    };
+    for n in 1..=12 {
+        collector.record(
+            Capture::message(format!("payment {n} was refused"))
+                .class("shop.PaymentRefused")
+                .key("shop.PaymentRefused@1")
+                .stacktrace(["shop.Pay.charge(Pay.scala:12)", "shop.Main.main(Main.scala:3)"])
+                .http(request.clone()),
+        );
+    }
+    collector.record(
+        Capture::message("<script>document.title = 'broken'</script><b>bold</b>")
+            .class("<img src=x onerror=alert(1)>")
+            .key("<b>&\"'/ä ?#%2F")
+            .severity(Severity::Warning),
+    );
+    let error = "x".parse::<u8>().expect_err("x is no number");
+    collector.record(Capture::of(&error).key("numbers").severity(Severity::Info));
+    let answer = async move || collector.export();
+    let app = axum::Router::new().route(DEFAULT_PATH, axum::routing::get(answer));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// Runs one file of tests in the browser; false where there is none.
+async fn run(file: &str) {
+    let variables = ["PERISKOP_PYTHON", "PERISKOP_CHROMIUM", "PERISKOP_CHROMEDRIVER"];
+    let [Some(python), Some(_), Some(_)] = variables.map(std::env::var_os) else {
+        return skip(format_args!("{} are not all set", variables.join(", ")));
+    };
+    let address = program_with_errors().await;
+    let server = Server::scraping("shop", &address).await;
+    server.error_of("shop", "shop.PaymentRefused", 12).await;
+    let finished = timeout(PATIENCE, python_tests(&python, file, &server)).await;
+    finished.expect("the browser is done in time");
+}
+
+async fn python_tests(python: &OsString, file: &str, server: &Server) {
+    let output = Command::new(python)
+        .current_dir(workspace::root().join("tests/browser"))
+        .args(["-B", "-m", "unittest", "--verbose", file])
+        .env("PERISKOP_URL", &server.url)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("python can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_pages_show_what_was_scraped() {
+    run("test_pages.py").await;
+}
