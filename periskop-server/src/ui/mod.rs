@@ -22,3 +22,5 @@ pub mod routes;
 pub mod shell;
 pub mod text;
 pub mod view;
+#[cfg(test)]
+mod world;

@@ -127,9 +127,8 @@ async fn error_by_query(State(server): State<Server>, RawQuery(query): RawQuery)
 
 fn show(server: &Server, id: &AggregateId, asked: &Asked) -> Response {
     let range = Range::parse(&asked.range);
-    let page = look(server, |knowledge| {
-        build::error(knowledge, id, asked.occurrence.as_deref(), range)
-    });
+    let page =
+        look(server, |knowledge| build::error(knowledge, id, asked.occurrence.as_deref(), range));
     match page {
         Some(page) => html(StatusCode::OK, site(server).error(&page)),
         None => not_found(server, &unknown(id)),

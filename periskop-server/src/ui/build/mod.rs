@@ -47,7 +47,7 @@ pub struct Knowledge<'a> {
 
 /// The instances that are scraped, by service.
 #[derive(Clone, Debug, Default)]
-pub struct Fleet(BTreeMap<ServiceName, Vec<Instance>>);
+pub struct Fleet(pub(super) BTreeMap<ServiceName, Vec<Instance>>);
 
 /// An instance that is scraped.
 #[derive(Clone, Debug)]

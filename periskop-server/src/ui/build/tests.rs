@@ -1,84 +1,13 @@
 //! Pages from what an observer has scraped.
 
-use periskop_core::aggregate::ActionId;
-use periskop_core::wire::exporter;
-use periskop_core::{AggregateId, Observer, ReplicaId, Settings};
+use periskop_core::AggregateId;
 
 use super::super::filter::ErrorFilter;
 use super::super::view::{InstanceNote, Range};
+use super::super::world::{START, World, shop};
 use super::*;
 
-/// A fleet of one server under test, in virtual time.
-struct World {
-    observer: Observer,
-    fleet: Fleet,
-    now: Timestamp,
-}
-
-const START: &str = "2026-11-20T00:00:00Z";
-
 impl World {
-    fn new() -> Self {
-        let now = Timestamp::parse(START).unwrap();
-        let observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
-        Self { observer, fleet: Fleet::default(), now }
-    }
-
-    fn instance(&mut self, service: &str, name: &str, health: Health) {
-        let labels = Labels::from([("instance", name), ("zone", "a")]);
-        self.observer.discovered(&service.into(), &format!("http://{name}/"));
-        self.fleet.add(service.into(), Instance { labels, health });
-    }
-
-    /// `errors`: key, count, severity.
-    fn scrape(&mut self, service: &str, instance: &str, errors: &[(&str, u64, &str)]) {
-        let errors: Vec<_> = errors
-            .iter()
-            .map(|(key, count, severity)| {
-                serde_json::json!({
-                    "aggregation_key": key,
-                    "total_count": count,
-                    "severity": severity,
-                    "created_at": "2026-11-20T00:00:10Z",
-                    "latest_errors": [{
-                        "uuid": format!("{instance}-{key}-{count}"),
-                        "timestamp": self.now.to_string(),
-                        "severity": severity,
-                        "error": {
-                            "class": format!("{key}Class"),
-                            "message": format!("{key} went WRONG\n"),
-                            "stacktrace": ["at com.example.Main.main(Main.java:1)"],
-                            "cause": null
-                        },
-                        "http_context": {
-                            "request_method": "POST",
-                            "request_url": "/cart?step=2",
-                            "request_headers": {"Host": "shop.example", "X-Trace": "it's"},
-                            "request_body": "{}"
-                        }
-                    }]
-                })
-            })
-            .collect();
-        let body = serde_json::json!({"target_uuid": instance, "aggregated_errors": errors});
-        let options = exporter::Options::default();
-        let report = exporter::parse(body.to_string().as_bytes(), self.now, &options).unwrap();
-        let labels = Labels::from([("instance", instance), ("zone", "a")]);
-        let url = format!("http://{instance}/");
-        self.observer.scraped(self.now, &service.into(), &url, &labels, report);
-    }
-
-    fn act(&mut self, service: &str, key: &str, act: Act) {
-        let id = AggregateId { service: service.into(), key: key.into() };
-        self.observer
-            .act(self.now, &id, ActionId(self.now.as_secs() as u128), act, "ada", "")
-            .unwrap();
-    }
-
-    fn pass(&mut self, seconds: u64) {
-        self.now = self.now.plus(Duration::from_secs(seconds));
-    }
-
     fn knowledge(&self) -> Knowledge<'_> {
         Knowledge {
             state: self.observer.state(),
@@ -100,18 +29,6 @@ impl World {
         let id = AggregateId { service: service.into(), key: key.into() };
         error(self.knowledge(), &id, None, Range::Day).unwrap()
     }
-}
-
-fn shop() -> World {
-    let mut world = World::new();
-    world.instance("shop", "s1", Health::Up);
-    world.instance("shop", "s2", Health::Up);
-    world.instance("mail", "m1", Health::Down);
-    world.pass(60);
-    world.scrape("shop", "s1", &[("Timeout", 3, "error"), ("Slow", 50, "warning")]);
-    world.pass(60);
-    world.scrape("shop", "s2", &[("Timeout", 4, "error"), ("Note", 1, "info")]);
-    world
 }
 
 #[test]
