@@ -155,7 +155,7 @@ pub(super) fn error() -> ErrorPage {
         history: vec![
             HistoryRow {
                 at: before_now(3_600),
-                what: "regressed",
+                what: "seen again",
                 by: Text::default(),
                 why: Text::default(),
             },

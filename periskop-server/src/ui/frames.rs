@@ -26,13 +26,13 @@ const WORTH_FOLDING: usize = 2;
 const SHOWN_OF_LIBRARY: usize = 8;
 
 /// Groups frames, in their order.
-pub fn group<'a>(frames: impl Iterator<Item = &'a str>) -> Vec<Frames> {
-    let frames: Vec<(bool, Text)> =
-        frames.map(|f| (is_library(f), Text::clip(f, LONGEST_FRAME))).collect();
+pub fn group<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Frames> {
+    let frames = join(lines);
     let shown = if frames.iter().all(|(library, _)| *library) { SHOWN_OF_LIBRARY } else { 1 };
     let mut groups = Vec::new();
     let mut run = Vec::new();
     for (i, (library, frame)) in frames.into_iter().enumerate() {
+        let frame = Text::clip(&frame, LONGEST_FRAME);
         if library && i >= shown {
             run.push(frame);
             continue;
@@ -42,6 +42,29 @@ pub fn group<'a>(frames: impl Iterator<Item = &'a str>) -> Vec<Frames> {
     }
     fold(&mut run, &mut groups);
     groups
+}
+
+/// Whole frames, and whether they are of libraries. Python's and Go's clients tell one frame in
+/// several lines: where, then what stands there.
+fn join<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(bool, String)> {
+    let mut frames: Vec<(bool, String)> = Vec::new();
+    for line in lines {
+        match frames.last_mut() {
+            Some((_, frame)) if is_continued(line) => {
+                frame.push('\n');
+                frame.push_str(line);
+            }
+            _ => frames.push((is_library(line), line.to_owned())),
+        }
+    }
+    frames
+}
+
+/// Python indents the source below its `  File "…"` by four blanks, Go by a tab. Java and Node
+/// indent their frames, too, and begin them with `at`.
+fn is_continued(line: &str) -> bool {
+    let rest = line.strip_prefix('\t').or_else(|| line.strip_prefix("    "));
+    rest.is_some_and(|rest| !rest.trim_start().starts_with("at "))
 }
 
 fn fold(run: &mut Vec<Text>, groups: &mut Vec<Frames>) {
@@ -54,10 +77,11 @@ fn fold(run: &mut Vec<Text>, groups: &mut Vec<Frames>) {
 }
 
 /// Parts of paths under which languages install what somebody else wrote.
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 19] = [
     "/site-packages/",
     "/dist-packages/",
-    "/lib/python",
+    "/python3.",
+    "\"python3.",
     "<frozen ",
     "node_modules/",
     "node:",
@@ -162,6 +186,29 @@ mod tests {
                 Frames::Folded(run) => format!("[{}]", run.len()),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_frame_of_several_lines_stays_one() {
+        let python = [
+            "  File \"gen.py\", line 6, in a",
+            "    def a(): return json.loads('{')",
+            "                    ^^^^^^^^^^^^^^^",
+            "  File \"python3.11/json/__init__.py\", line 346, in loads",
+            "    return _default_decoder.decode(s)",
+            "  File \"python3.11/json/decoder.py\", line 337, in decode",
+        ];
+        assert_eq!(sketch(&python), "O[2]");
+        let go = [
+            "/src/shop/cart.go:40",
+            "\tcheckout: return pay(cart)",
+            "/go/src/net/http/server.go:2286",
+            "\tHandlerFunc.ServeHTTP: f(w, r)",
+            "/go/pkg/mod/github.com/gorilla/mux@v1.7.4/mux.go:210",
+            "\t(*Router).ServeHTTP: handler.ServeHTTP(w, req)",
+        ];
+        assert_eq!(sketch(&go), "O[2]");
+        assert_eq!(group(go.into_iter())[0], Frames::Own(Text::new(go[..2].join("\n"))));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! it); every text from outside is a [`text::Text`] and escaped; a `GET` changes nothing.
 
 pub mod assets;
+pub mod backend;
+pub mod build;
 pub mod chart;
 pub mod filter;
 #[cfg(test)]
@@ -16,6 +18,9 @@ pub mod format;
 pub mod frames;
 pub mod link;
 pub mod page;
+pub mod routes;
 pub mod shell;
 pub mod text;
 pub mod view;
+#[cfg(test)]
+mod world;

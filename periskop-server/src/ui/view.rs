@@ -344,7 +344,7 @@ pub enum InstanceNote {
 pub struct HistoryRow {
     /// When.
     pub at: Timestamp,
-    /// What: `resolved`, `regressed`.
+    /// What: `resolved`, `seen again`.
     pub what: &'static str,
     /// By whom; empty where nobody did it.
     pub by: Text,
