@@ -18,6 +18,7 @@ use periskop_core::{AggregateId, HttpContext, ServiceName, UnknownError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::api::without_userinfo;
 use crate::clock;
 use crate::config::Config;
 use crate::handle::Handle;
@@ -250,7 +251,11 @@ fn tell(event: &Event) {
             }
         }
         Event::Discovery { service, failure: Some(reason), .. } => {
-            tracing::warn!(service = service.as_str(), reason, "discovery fails, the last targets stay");
+            tracing::warn!(
+                service = service.as_str(),
+                reason,
+                "discovery fails, the last targets stay"
+            );
         }
         Event::Discovery { service, failure: None, .. } => {
             tracing::info!(service = service.as_str(), "discovery works again");
@@ -260,11 +265,4 @@ fn tell(event: &Event) {
         }
         _ => {}
     }
-}
-
-fn without_userinfo(url: &str) -> String {
-    let Ok(mut url) = url.parse::<url::Url>() else { return url.to_owned() };
-    // Only URLs that cannot have userinfo refuse, and they have none.
-    let _ = (url.set_username(""), url.set_password(None));
-    url.into()
 }

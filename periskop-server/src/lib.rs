@@ -12,6 +12,7 @@ pub mod demo;
 mod driver;
 mod handle;
 mod metrics;
+mod pages;
 mod persist;
 mod providers;
 mod run;

@@ -20,6 +20,9 @@ pub enum RunError {
     /// The environment.
     #[error(transparent)]
     Env(#[from] EnvError),
+    /// The demo's own configuration.
+    #[error("{0}")]
+    Demo(#[from] periskop_core::config::Problems),
     /// The network.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
@@ -77,7 +80,7 @@ async fn run_demo(args: &ListenArgs) -> Result<(), RunError> {
     let fleet = demo::Fleet::start().await?;
     let url = url_of(listener.local_addr()?);
     say(&format!("a fleet that really throws; open {url}/"))?;
-    listen_with(fleet.builder(), listener).await
+    listen_with(fleet.builder()?, listener).await
 }
 
 async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Result<(), RunError> {

@@ -19,7 +19,9 @@ use axum::routing::{MethodRouter, get, post};
 
 pub(crate) use self::guard::Guard;
 pub use self::problem::Problem;
+pub(crate) use self::view::without_userinfo;
 use crate::handle::{Handle, ReloadError};
+use crate::ui;
 
 /// What a request may bring along: a reason, never a payload.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -38,7 +40,8 @@ pub(crate) fn router(handle: Handle, guard: Guard) -> Router {
         .merge(both("/-/reload", post(reload)))
         .fallback(reference::services)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(handle)
+        .with_state(handle.clone());
+    let routes = ui::routes::mount(handle, routes)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(Arc::new(guard), guard::guard));
     if base_path.is_empty() { routes } else { Router::new().nest(&base_path, routes) }

@@ -37,7 +37,7 @@ pub(super) async fn services(State(handle): State<Handle>, method: Method, uri: 
         (false, _) if method == Method::DELETE => resolve(&handle, errors).await,
         (_, true) => not_allowed(&method, "GET, HEAD, OPTIONS"),
         (false, _) => not_allowed(&method, "DELETE, OPTIONS"),
-        (true, false) => Problem::not_found("404 page not found").into_text(),
+        (true, false) => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

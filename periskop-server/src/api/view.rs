@@ -121,7 +121,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// A scrape URL as it may be shown.
-pub(super) fn without_userinfo(url: &str) -> String {
+pub(crate) fn without_userinfo(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     match authority.rsplit_once('@') {
