@@ -137,8 +137,8 @@ impl HtmlSafe for Ago {}
 mod tests {
     use super::*;
 
-    fn plain(text: String) -> String {
-        text.replace(GAP, " ")
+    fn plain(text: impl AsRef<str>) -> String {
+        text.as_ref().replace(GAP, " ")
     }
 
     #[test]

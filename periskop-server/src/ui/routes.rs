@@ -29,6 +29,9 @@ use super::{assets, link};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Below these, a browser gets the same answers as a program, `404` included.
+const FOR_PROGRAMS: [&str; 6] = ["/api/", "/services", "//", "/-/", "/metrics", "/assets/"];
+
 type Server = Arc<dyn Backend>;
 
 /// Adds the pages to the routes of the API, below the base path that is stripped already.
@@ -52,11 +55,12 @@ async fn for_browsers(State(server): State<Server>, request: Request, next: Next
     let browser = is_browser(request.method(), request.headers());
     let path = request.uri().path();
     let shared = matches!(path.strip_suffix('/').unwrap_or(path), "/errors" | "/targets");
+    let is_for_people = !FOR_PROGRAMS.iter().any(|start| path.starts_with(start));
     if !browser || !shared {
         let mut response = next.run(request).await;
         if shared {
             vary(&mut response);
-        } else if browser && is_bare_not_found(&response) {
+        } else if browser && is_for_people && is_not_found(&response) {
             return not_found(&server, "There is nothing at this address.");
         }
         return response;
@@ -85,10 +89,10 @@ fn vary(response: &mut Response) {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept, HX-Request"));
 }
 
-/// A 404 that nobody has explained.
-fn is_bare_not_found(response: &Response) -> bool {
-    response.status() == StatusCode::NOT_FOUND
-        && !response.headers().contains_key(header::CONTENT_TYPE)
+/// A 404 that is no page yet.
+fn is_not_found(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    response.status() == StatusCode::NOT_FOUND && !kind.is_some_and(|k| k.starts_with(b"text/html"))
 }
 
 async fn overview(State(server): State<Server>) -> Response {

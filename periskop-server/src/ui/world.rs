@@ -73,10 +73,7 @@ impl World {
     }
 
     pub(super) fn act(&mut self, service: &str, key: &str, act: Act) {
-        let id = AggregateId { service: service.into(), key: key.into() };
-        self.observer
-            .act(self.now, &id, ActionId(self.now.as_secs() as u128), act, "ada", "")
-            .unwrap();
+        self.try_act(&AggregateId { service: service.into(), key: key.into() }, act).unwrap();
     }
 
     pub(super) fn try_act(&mut self, id: &AggregateId, act: Act) -> Result<(), UnknownError> {

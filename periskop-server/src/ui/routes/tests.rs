@@ -60,7 +60,8 @@ fn app_at(base_path: &'static str) -> Router {
     world.scrape("a/b c", "s1", &[("Timeout", 1, "error")]);
     let api = Router::new()
         .route("/errors", get(|| async { "exporter format" }))
-        .route("/targets/", get(|| async { "list" }));
+        .route("/targets/", get(|| async { "list" }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "nothing there") });
     mount(Fake { world: Mutex::new(world), base_path }, api)
 }
 
@@ -154,6 +155,16 @@ async fn a_link_by_query_is_sent_to_the_errors_own_address() {
     let answer = browse(&app, "/error?service=a%2Fb+c&key=Timeout").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(answer.headers[header::LOCATION], "/p/errors/a%2Fb%20c/Timeout");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_page_for_people_only() {
+    let app = app_at("");
+    assert!(browse(&app, "/nope").await.body.starts_with("<!doctype html>"));
+    for path in ["/api/v1/nope", "/services/nope/errors/", "//services/", "/-/nope"] {
+        assert_eq!(browse(&app, path).await.body, "nothing there");
+    }
+    assert_eq!(send(&app, "GET", "/nope", &[], "").await.body, "nothing there");
 }
 
 #[tokio::test]
