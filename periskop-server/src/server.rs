@@ -9,6 +9,7 @@ use axum::Router;
 use periskop_client::Collector;
 use periskop_core::discovery::Discovery;
 use periskop_core::engine::Engine;
+use periskop_core::storage::Storage;
 use periskop_core::{Observer, ReplicaId, ServiceName};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -20,7 +21,6 @@ use crate::clock;
 use crate::config::{Config, ConfigError, ServiceConfig};
 use crate::driver::{Driver, INBOX};
 use crate::handle::{Handle, Parts};
-use crate::persist::Store;
 use crate::providers::Providers;
 
 /// A running server: it discovers, scrapes and merges until it is stopped or dropped.
@@ -98,6 +98,7 @@ pub struct Builder {
     discoveries: Vec<(ServiceName, Box<dyn Discovery>)>,
     base_path: String,
     collector: Option<Collector>,
+    storage: Option<Box<dyn Storage>>,
 }
 
 impl Builder {
@@ -151,6 +152,14 @@ impl Builder {
         self
     }
 
+    /// Keeps what is known in a store of one's own, whatever `repository` says. The server is
+    /// ready once that is loaded.
+    #[must_use]
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Some(Box::new(storage));
+        self
+    }
+
     /// Adds the server's own errors to those of the program that embeds it.
     #[must_use]
     pub fn collector(mut self, collector: Collector) -> Self {
@@ -175,7 +184,7 @@ impl Builder {
             collector: self.collector.unwrap_or_default(),
             base_path: self.base_path,
         });
-        let driver = Driver::new(handle.clone(), messages, providers, Store::default());
+        let driver = Driver::new(handle.clone(), messages, providers, self.storage);
         Periskop { handle, driver: tokio::spawn(driver.run()) }
     }
 }

@@ -14,7 +14,7 @@ use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
 
 pub(crate) use self::exposition::Format;
-use self::exposition::{Kind, Page};
+use self::exposition::{Family, Kind, Page};
 use self::occurrences::Occurrences;
 use crate::config::MetricsConfig;
 use crate::scraper::Scrape;
@@ -31,6 +31,7 @@ pub(crate) struct Metrics(Mutex<Counters>);
 struct Counters {
     services: BTreeMap<ServiceName, Scrapes>,
     discovery_failures: BTreeMap<&'static str, u64>,
+    store_failures: u64,
     application_errors: BTreeMap<&'static str, u64>,
     pruned_incarnations: u64,
     pruned_errors: u64,
@@ -86,6 +87,11 @@ impl Metrics {
         *self.counters().discovery_failures.entry(mechanism).or_default() += 1;
     }
 
+    /// The store did not take what changed.
+    pub(crate) fn store_failed(&self) {
+        self.counters().store_failures += 1;
+    }
+
     /// A request failed; `kind` as the reference calls it.
     pub(crate) fn application_error(&self, kind: &'static str) {
         *self.counters().application_errors.entry(kind).or_default() += 1;
@@ -138,14 +144,14 @@ impl Metrics {
 
 impl Counters {
     fn scrapes(&self, page: &mut Page) {
-        let mut family = page.family(
-            "periskop_errors_scrapped_total",
-            Kind::Counter,
-            "Total number of errors scrapped.",
+        self.each_service(
+            page.family(
+                "periskop_errors_scrapped_total",
+                Kind::Counter,
+                "Total number of errors scrapped.",
+            ),
+            |scrapes| scrapes.errors,
         );
-        for (service, scrapes) in &self.services {
-            family.sample(&[("service_name", service.as_str())], scrapes.errors);
-        }
         let mut family = page.family(
             "periskop_target_scrape_duration_seconds",
             Kind::Histogram,
@@ -166,28 +172,35 @@ impl Counters {
                 family.sample(&labels, *count);
             }
         }
-        let each: [(&'static str, &str, fn(&Scrapes) -> u64); 3] = [
-            (
+        self.each_service(
+            page.family(
                 "periskop_target_scrape_body_bytes_total",
+                Kind::Counter,
                 "Bytes of good answers, decompressed.",
-                |s| s.bytes,
             ),
-            (
+            |scrapes| scrapes.bytes,
+        );
+        self.each_service(
+            page.family(
                 "periskop_payload_warnings_total",
+                Kind::Counter,
                 "Parts of answers that were left out or changed because they are wrong.",
-                |s| s.warnings,
             ),
-            (
+            |scrapes| scrapes.warnings,
+        );
+        self.each_service(
+            page.family(
                 "periskop_payload_errors_skipped_total",
+                Kind::Counter,
                 "Errors in answers that could not be counted.",
-                |s| s.skipped,
             ),
-        ];
-        for (name, help, count) in each {
-            let mut family = page.family(name, Kind::Counter, help);
-            for (service, scrapes) in &self.services {
-                family.sample(&[("service_name", service.as_str())], count(scrapes));
-            }
+            |scrapes| scrapes.skipped,
+        );
+    }
+
+    fn each_service(&self, mut family: Family<'_>, count: impl Fn(&Scrapes) -> u64) {
+        for (service, scrapes) in &self.services {
+            family.sample(&[("service_name", service.as_str())], count(scrapes));
         }
     }
 
@@ -208,6 +221,12 @@ impl Counters {
         for (mechanism, count) in &self.discovery_failures {
             family.sample(&[("mechanism", mechanism)], *count);
         }
+        page.family(
+            "periskop_store_failures_total",
+            Kind::Counter,
+            "Operations that the store refused; they are repeated.",
+        )
+        .sample(&[], self.store_failures);
         if let Some(reload) = &self.reload {
             page.family(
                 "periskop_config_last_reload_successful",

@@ -264,7 +264,7 @@ impl Scraper {
     fn keep_memo(&self, service: &Arc<Service>, request: &ScrapeRequest, memo: Memo) {
         let slot = Slot { epoch: request.memo_epoch, service: Arc::clone(service), memo };
         let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
-        memos.insert(request.target.clone(), slot);
+        memos.insert(request.target, slot);
     }
 }
 

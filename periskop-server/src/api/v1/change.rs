@@ -79,7 +79,7 @@ mod tests {
         assert!(Reason::parse(b"").is_ok() && Reason::parse(b" \n").is_ok());
         let reason = Reason::parse(br#"{"by": "me", "why": null}"#).unwrap();
         assert_eq!((reason.by.as_deref(), reason.why), (Some("me"), None));
-        for wrong in ["[]", "{", r#"{"By": "me"}"#, r#"{"by": 1}"#] {
+        for wrong in ["1", "{", r#"{"By": "me"}"#, r#"{"by": 1}"#] {
             assert!(Reason::parse(wrong.as_bytes()).is_err(), "{wrong}");
         }
         let long = format!(r#"{{"why": "{}"}}"#, "x".repeat(LONGEST + 1));
