@@ -12,7 +12,9 @@ pub mod observer;
 pub mod occurrence;
 pub mod redact;
 pub mod report;
+pub mod search;
 pub mod state;
+pub mod storage;
 pub mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::aggregate::{Aggregate, LatestOccurrences};
 use crate::ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{Merge, raise};
+use crate::observer::Pruned;
 use crate::target::Labels;
 use crate::texts::Texts;
 use crate::time::Timestamp;
@@ -54,7 +56,7 @@ pub struct Source {
 }
 
 /// What a step found to be new: a small [`State`] that, joined elsewhere, has the same effect.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Delta {
     pub(crate) state: State,
     changed: BTreeSet<AggregateId>,
@@ -133,6 +135,31 @@ impl State {
             }
         }
         delta
+    }
+
+    /// Removes what an observer of this state pruned, so that a store can follow it. An error goes
+    /// with its last incarnation, a source when nothing refers to it any more.
+    pub fn remove(&mut self, pruned: &Pruned) {
+        for (id, gone) in &pruned.incarnations {
+            let Some(service) = self.services.get_mut(&id.service) else { continue };
+            let Some(aggregate) = service.errors.get_mut(&id.key) else { continue };
+            aggregate.counts.retain(|known| gone.binary_search(&known.incarnation).is_err());
+            if !aggregate.counts.is_empty() {
+                continue;
+            }
+            // What people had forgotten outlives the error.
+            let forgotten = mem::take(&mut aggregate.forgotten);
+            if forgotten.is_empty() {
+                service.errors.remove(&id.key);
+            } else {
+                let latest = LatestOccurrences::new(self.keep.0);
+                *aggregate = Aggregate { forgotten, latest, ..Aggregate::default() };
+            }
+        }
+        let all = self.aggregates().flat_map(|known| known.counts.iter());
+        let used: HashSet<SourceId> = all.map(|known| known.incarnation.source).collect();
+        self.sources.retain(|source, _| used.contains(source));
+        self.texts.sweep();
     }
 
     pub(crate) fn join_service(
@@ -248,6 +275,14 @@ impl Source {
     /// The labels of its target after relabelling, without those that begin with `__`.
     pub fn labels(&self) -> Option<&Labels> {
         self.labels.as_ref().map(|(_, labels)| labels)
+    }
+}
+
+/// Nothing new.
+impl Default for Delta {
+    fn default() -> Self {
+        // It keeps whatever the state keeps that it is part of.
+        Self { state: State::new(LatestOccurrences::MOST), changed: BTreeSet::new() }
     }
 }
 

@@ -110,9 +110,10 @@ impl LatestOccurrences {
     }
 }
 
+/// As many as any state keeps: a part of a state, such as a delta, drops nothing by itself.
 impl Default for LatestOccurrences {
     fn default() -> Self {
-        Self::new(10)
+        Self::new(Self::MOST)
     }
 }
 
