@@ -1,5 +1,4 @@
 //! A small HTTP server, plain or with TLS, that remembers what it was asked, and certificates.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,16 +1,12 @@
 //! The HTTP client beside real servers, with TLS and through proxies.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
-
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
-use periskop_discovery::http_client::{HttpClient, HttpError};
-use reqwest::{Method, Response};
-use support::{
+use crate::support::{
     Authority, Server, client, ok, redirect, self_signed_authority, server_config, settings,
 };
+use periskop_discovery::http_client::{HttpClient, HttpError};
+use reqwest::{Method, Response};
 use url::Url;
 
 async fn get(client: &HttpClient, url: Url) -> Result<Response, HttpError> {
@@ -293,7 +289,7 @@ mod proxies {
 mod oauth2 {
     use super::*;
 
-    fn token(token: &str, seconds: u64) -> support::Reply {
+    fn token(token: &str, seconds: u64) -> crate::support::Reply {
         let answer = format!(
             r#"{{"access_token": "{token}", "token_type": "bearer", "expires_in": {seconds}}}"#
         );
