@@ -11,10 +11,12 @@
 
 pub mod config;
 pub mod exporter;
+pub mod group;
 pub mod merge;
 pub mod mutate;
 pub mod relabel;
 pub mod time;
+pub mod units;
 
 #[cfg(all(fuzzing, feature = "libfuzzer"))]
 #[doc(hidden)]
@@ -25,11 +27,13 @@ pub type Harness = fn(&[u8]);
 
 /// Every harness, by the name of its folders and of its binary.
 pub const HARNESSES: &[(&str, Harness)] = &[
-    ("config", config::run),
-    ("exporter", exporter::run),
+    ("config", config::config),
+    ("exporter", exporter::exporter_parse),
+    ("group", group::run),
     ("merge", merge::run),
-    ("relabel", relabel::run),
+    ("relabel", relabel::relabel),
     ("time", time::run),
+    ("units", units::run),
 ];
 
 /// The binary for libFuzzer of a harness. Without libFuzzer it is an empty program, so that it is

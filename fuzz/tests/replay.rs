@@ -20,6 +20,11 @@ fn exporter() {
 }
 
 #[test]
+fn group() {
+    replay("group");
+}
+
+#[test]
 fn merge() {
     replay("merge");
 }
@@ -32,6 +37,11 @@ fn relabel() {
 #[test]
 fn time() {
     replay("time");
+}
+
+#[test]
+fn units() {
+    replay("units");
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Payloads {
         let class = format!("com.example.checkout.Failure{}", self.next(500));
         let depth = 30 + self.next(31);
         let stack = self.stack(depth);
-        let cause = (n % 2 == 0).then(|| self.stack(depth / 2));
+        let cause = n.is_multiple_of(2).then(|| self.stack(depth / 2));
         let occurrences = (0..OCCURRENCES)
             .map(|_| self.occurrence(&class, &stack, cause.as_deref(), now))
             .collect();

@@ -350,6 +350,10 @@ pub(crate) struct Texts {
     strings: HashSet<Arc<str>>,
     lists: HashSet<Arc<[Held<str>]>>,
     shapes: HashSet<Arc<Shape>>,
+    /// The lists that were asked for last: the occurrences of one error have mostly the same stacks,
+    /// and comparing is cheaper than hashing.
+    recent: [Option<Held<[Held<str>]>>; 4],
+    next_recent: usize,
     /// Sweep when there are as many entries as this.
     sweep_at: usize,
 }
@@ -415,13 +419,26 @@ impl Texts {
         Held(self.strings.get_or_insert_with(text, |text| text.into()).clone())
     }
 
-    fn list<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> Held<[Held<str>]> {
+    fn list<'a>(
+        &mut self,
+        texts: impl ExactSizeIterator<Item = &'a str> + Clone,
+    ) -> Held<[Held<str>]> {
+        let same = |list: &&Held<[Held<str>]>| {
+            list.len() == texts.len() && list.iter().map(|held| &**held).eq(texts.clone())
+        };
+        if let Some(list) = self.recent.iter().flatten().find(same) {
+            return list.clone();
+        }
         let list: Vec<_> = texts.map(|text| self.string(text)).collect();
-        Held(self.lists.get_or_insert_with(&list[..], |list| list.into()).clone())
+        let list = Held(self.lists.get_or_insert_with(&list[..], |list| list.into()).clone());
+        self.recent[self.next_recent] = Some(list.clone());
+        self.next_recent = (self.next_recent + 1) % self.recent.len();
+        list
     }
 
     /// Lets go of what nobody holds any more.
     pub(crate) fn sweep(&mut self) {
+        self.recent = Default::default();
         // From the outside in: a shape holds lists and strings, a list holds strings.
         self.shapes.retain(|shape| Arc::strong_count(shape) > 1);
         self.lists.retain(|list| Arc::strong_count(list) > 1);

@@ -93,6 +93,12 @@ impl<'a> ErrorView<'a> {
         &self.aggregate.counts
     }
 
+    /// How many instances that were gone before are not included in the counts, because there were
+    /// more than are remembered of one error.
+    pub fn evicted(self) -> u64 {
+        self.aggregate.evicted
+    }
+
     /// The source of an incarnation.
     pub fn source(self, known: &Known) -> Option<&'a Source> {
         self.state.sources.get(&known.incarnation.source)

@@ -4,6 +4,7 @@
 //! settings of this crate. Messages are compared where they are Prometheus's own; where they come
 //! from a Go library (YAML types, URLs) the refusal counts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -68,8 +69,14 @@ impl fmt::Display for Tally {
         for (name, difference) in &self.failed {
             writeln!(f, "FAILED {name}\n  {}", difference.trim_end().replace('\n', "\n  "))?;
         }
+        // There are many as long as mechanisms are missing: one line for each mechanism.
+        let mut not_run = BTreeMap::<&str, Vec<&str>>::new();
         for name in &self.not_run {
-            writeln!(f, "not run: {name}")?;
+            let (mechanism, case) = name.rsplit_once('/').unwrap_or((name, ""));
+            not_run.entry(mechanism).or_default().push(case);
+        }
+        for (mechanism, cases) in not_run {
+            writeln!(f, "not run: {mechanism}: {}", cases.join(", "))?;
         }
         let (failed, not_run) = (self.failed.len(), self.not_run.len());
         write!(f, "{} passed, {failed} failed, {not_run} not run", self.passed)
@@ -96,7 +103,7 @@ fn probes(fixtures: &Path, tally: &mut Tally) {
     let probes = json(&fixtures.join("config/sd_probes.json"));
     for (i, probe) in list(&probes["cases"]).iter().enumerate() {
         let yaml = text(&probe["yaml"]);
-        let name = format!("config/sd_probes.json[{i}] {}", yaml.trim_end());
+        let name = format!("config/sd_probes.json/{i}");
         let root = config::parse(yaml);
         let elsewhere = root.as_ref().is_ok_and(|root| {
             keys(root).iter().any(|key| key.ends_with("_configs") && !KEYS.contains(key))
@@ -106,7 +113,8 @@ fn probes(fixtures: &Path, tally: &mut Tally) {
             continue;
         }
         let decoded = root.map_err(|p| p.to_string()).and_then(|root| decode_service(&root));
-        tally.count(name, check_probe(decoded, probe));
+        let outcome = check_probe(decoded, probe);
+        tally.count(name, outcome.map_err(|difference| format!("{yaml}{difference}")));
     }
 }
 

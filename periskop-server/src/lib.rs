@@ -1,1 +1,27 @@
-//! periskop-server
+//! The Periskop server: discovers, scrapes, merges and shows the exceptions of a fleet.
+//!
+//! As a library it is [`Periskop::builder`], which makes a running server out of a configuration
+//! and, where one has them, discoveries of one's own; [`Periskop::router`] mounts its API and
+//! pages into an axum application. The binary is [`run`] around it.
+
+mod api;
+pub mod cli;
+mod clock;
+pub mod config;
+pub mod demo;
+mod driver;
+mod handle;
+mod metrics;
+mod pages;
+mod persist;
+mod providers;
+mod run;
+mod scraper;
+mod server;
+mod telemetry;
+pub mod ui;
+
+pub use api::Problem;
+pub use handle::{ActError, Handle, ReloadError};
+pub use run::{RunError, run};
+pub use server::{Builder, Periskop, bind, url_of};

@@ -5,7 +5,9 @@
 
 pub mod app;
 pub mod process;
+pub mod sd;
 pub mod server;
+pub mod target;
 pub mod workspace;
 
 use std::fmt::{Debug, Display};

@@ -72,6 +72,11 @@ impl Process {
         self.input.flush().await.expect("the program reads its input");
     }
 
+    /// Its number, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Ends it at once, without a chance to say goodbye, and waits until it is gone.
     ///
     /// # Panics

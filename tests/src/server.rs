@@ -16,7 +16,7 @@ pub struct Server {
     /// `http://127.0.0.1:PORT`
     pub url: String,
     client: Client,
-    _process: Process,
+    process: Process,
     _directory: TempDir,
 }
 
@@ -38,6 +38,8 @@ pub struct ShownError {
 pub struct ShownOccurrence {
     /// The exception.
     pub error: ShownException,
+    /// When, in seconds since the epoch.
+    pub timestamp: i64,
     /// The request during which it happened.
     pub http_context: Option<serde_json::Value>,
 }
@@ -69,7 +71,7 @@ impl Server {
         command.arg("--config").arg(&file).args(["--listen", "127.0.0.1:0"]);
         let mut process = Process::start(command.current_dir(directory.path()));
         let url = process.line_after("listening on ").await.trim_end_matches('/').to_owned();
-        let server = Self { url, client: http(), _process: process, _directory: directory };
+        let server = Self { url, client: http(), process, _directory: directory };
         eventually("the server is ready", || async {
             match server.client.get(format!("{}/-/ready", server.url)).send().await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
@@ -92,6 +94,15 @@ impl Server {
                  refresh_interval: 200ms\n"
         ))
         .await
+    }
+
+    /// The most memory that it has had so far, in bytes, where the system tells.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
     }
 
     /// What it answers to `GET path`.

@@ -54,7 +54,8 @@ struct Flight {
     labels: Labels,
 }
 
-/// How often the state is asked to forget what is old: against a retention of weeks, often.
+/// How often ages that have lasted are told, and the state is asked to forget what is old: against
+/// a retention of weeks, often.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Engine {
@@ -237,7 +238,7 @@ impl Engine {
         self.emit_changes(now, before);
     }
 
-    /// Does what is due: asks for scrapes, and forgets what is old.
+    /// Does what is due: asks for scrapes, tells ages that have lasted, and forgets what is old.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
         while let Some(target) = self.schedule.pop(now) {
@@ -245,6 +246,8 @@ impl Engine {
         }
         if now >= self.next_prune {
             self.next_prune = now.plus(PRUNE_EVERY);
+            let settled = self.observer.settle(now);
+            self.emit(settled);
             let pruned = self.observer.prune(now);
             if !pruned.is_empty() {
                 self.void_memos();

@@ -208,7 +208,7 @@ impl Observer {
     }
 
     /// What has lasted by now of who is exported and who is not: an age is told once it has
-    /// lasted an hour, so that idle scrapes write nothing. Worth calling every few minutes.
+    /// lasted an hour, so that idle scrapes write nothing. Worth calling every hour.
     pub fn settle(&mut self, now: Timestamp) -> Delta {
         let mut delta = Delta::default();
         let state = &self.state;

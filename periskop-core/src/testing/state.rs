@@ -24,8 +24,7 @@ use crate::time::Timestamp;
 
 /// A moment within a quarter of an hour.
 pub fn moment() -> impl Strategy<Value = Timestamp> {
-    (0..15_i64)
-        .prop_map(|minute| start().plus(Duration::from_secs(60) * minute.unsigned_abs() as u32))
+    (0..15_u32).prop_map(|minute| start().plus(Duration::from_secs(60) * minute))
 }
 
 fn start() -> Timestamp {
@@ -259,7 +258,7 @@ pub fn state() -> impl Strategy<Value = State> {
         let settings = Settings { occurrences_per_error: 4, ..Settings::default() };
         let mut observer = Observer::new(ReplicaId::from_u64(id), settings, start());
         for (second, step) in steps {
-            // What one observer does at one time it does once: three hundred seconds apart.
+            // Never two observers at the same microsecond.
             let now = start().plus(Duration::from_micros(second * 1_000_003 + id));
             take(&mut observer, now, &step);
         }

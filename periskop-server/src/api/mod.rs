@@ -1,0 +1,85 @@
+//! The HTTP interface: the reference's routes, and `/api/v1` beyond them.
+
+mod guard;
+mod json;
+mod path;
+mod problem;
+mod reference;
+mod v1;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+
+pub(crate) use self::guard::Guard;
+pub use self::problem::Problem;
+pub(crate) use self::view::without_userinfo;
+use crate::handle::{Handle, ReloadError};
+use crate::ui;
+
+/// What a request may bring along: a reason, never a payload.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// All routes, pages included, guarded.
+pub(crate) fn router(handle: Handle, guard: Guard) -> Router {
+    let base_path = handle.base_path().to_owned();
+    let routes = Router::new()
+        .nest("/api/v1", v1::router().fallback(unknown))
+        .merge(both("/targets", get(reference::targets)))
+        .merge(both("/metrics", get(reference::metrics)))
+        .merge(both("/errors", get(reference::own_errors)))
+        .merge(both("/-/health", get(reference::health)))
+        .merge(both("/-/healthy", get(reference::health)))
+        .merge(both("/-/ready", get(ready)))
+        .merge(both("/-/reload", post(reload)))
+        .fallback(reference::services)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(handle.clone());
+    let routes = ui::routes::mount(handle, routes)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn_with_state(Arc::new(guard), guard::guard));
+    if base_path.is_empty() { routes } else { Router::new().nest(&base_path, routes) }
+}
+
+/// A route with and without the slash at its end.
+fn both(path: &str, route: MethodRouter<Handle>) -> Router<Handle> {
+    Router::new().route(path, route.clone()).route(&format!("{path}/"), route)
+}
+
+async fn unknown(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+/// `OPTIONS` changes nothing and grants nothing: what is allowed stands in `Allow`.
+async fn wrong_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let refused = format!("{method} does nothing here");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, refused).into_response()
+}
+
+/// `GET /-/ready`: 503 until what was stored is loaded.
+async fn ready(State(handle): State<Handle>) -> Response {
+    match handle.is_ready() {
+        true => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "OK").into_response(),
+        false => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loading").into_text(),
+    }
+}
+
+/// `POST /-/reload`: what is wrong with the file stands in the answer.
+async fn reload(State(handle): State<Handle>) -> Result<StatusCode, Problem> {
+    match handle.reload().await {
+        Ok(()) => Ok(StatusCode::OK),
+        Err(error @ (ReloadError::NoFile | ReloadError::Config(_))) => {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+        }
+        Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+    }
+}

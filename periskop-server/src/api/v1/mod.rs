@@ -1,0 +1,61 @@
+//! `/api/v1`: what goes beyond the reference.
+
+mod change;
+mod errors;
+mod list;
+mod params;
+mod status;
+mod targets;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use periskop_core::{AggregateId, AggregationKey, ServiceName};
+
+use super::json::Json;
+use super::problem::Problem;
+use crate::handle::Handle;
+
+/// The routes, to be nested below `/api/v1`.
+pub(super) fn router() -> Router<Handle> {
+    Router::new()
+        .route("/errors", get(list::list))
+        .route("/errors/{service}/{key}", get(errors::one))
+        .route("/errors/{service}/{key}/series", get(errors::series))
+        .route("/errors/{service}/{key}/resolve", post(change::resolve))
+        .route("/errors/{service}/{key}/reopen", post(change::reopen))
+        .route("/services", get(status::services))
+        .route("/targets", get(targets::targets))
+        .route("/status/config", get(status::config))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+}
+
+/// The error that a path names; slashes within a name are percent-encoded.
+struct Named(AggregateId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((service, key)) = path.map_err(|e| Problem::bad_request(e.body_text()))?;
+        let (service, key) = (ServiceName::from(service), AggregationKey::from(key));
+        Ok(Self(AggregateId { service, key }))
+    }
+}
+
+impl Named {
+    fn unknown(&self) -> Problem {
+        let AggregateId { service, key } = &self.0;
+        Problem::not_found(format!("no error `{key}` in service `{service}`"))
+    }
+}
+
+fn answer(json: Json) -> Response {
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    ([kind], json.finish()).into_response()
+}

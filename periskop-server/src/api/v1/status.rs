@@ -1,0 +1,93 @@
+//! What this server is, how it is configured and how it fares.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use periskop_core::ServiceName;
+use periskop_core::engine::{Engine, Health};
+
+use super::super::json::Json;
+use super::super::view::time;
+use super::answer;
+use crate::handle::Handle;
+
+/// `GET /api/v1/services`: those that are configured and those that are known.
+pub(super) async fn services(State(handle): State<Handle>) -> Response {
+    let now = handle.now();
+    let mut json = Json::default();
+    handle.read(|engine| {
+        let configured = engine.services().map(|service| service.name());
+        let mut names: Vec<&ServiceName> = configured.chain(engine.state().services()).collect();
+        names.sort_unstable();
+        names.dedup();
+        json.open(b'{').name("services").open(b'[');
+        for name in names {
+            json.open(b'{')
+                .member("name", name.as_str())
+                .member("configured", engine.service(name).is_some())
+                .member("targets", healths(engine, name));
+            let mut errors = BTreeMap::from(
+                ["open", "regressed", "resolved", "muted"].map(|state| (state, 0_usize)),
+            );
+            for error in engine.state().errors_of(name) {
+                *errors.entry(error.status(now).as_str()).or_default() += 1;
+            }
+            json.member("errors", errors).close(b'}');
+        }
+        json.close(b']').close(b'}');
+    });
+    answer(json)
+}
+
+fn healths(engine: &Engine, service: &ServiceName) -> BTreeMap<&'static str, usize> {
+    let all = [Health::Up, Health::Down, Health::Unknown];
+    let mut healths = BTreeMap::from(all.map(|health| (health.as_str(), 0)));
+    for target in engine.targets_of(service) {
+        *healths.entry(target.status().health.as_str()).or_default() += 1;
+    }
+    healths
+}
+
+/// `GET /api/v1/status/config`, as in Prometheus: the file as YAML, secrets hidden.
+pub(super) async fn config(State(handle): State<Handle>) -> Response {
+    data(|json| {
+        json.member("yaml", handle.config().to_yaml());
+    })
+}
+
+/// `GET /api/v1/status/buildinfo`.
+pub(super) async fn build_info() -> Response {
+    data(|json| {
+        json.member("version", env!("CARGO_PKG_VERSION"));
+    })
+}
+
+/// `GET /api/v1/status/runtimeinfo`.
+pub(super) async fn runtime_info(State(handle): State<Handle>) -> Response {
+    let reload = handle.metrics().last_reload();
+    data(|json| {
+        json.member("startTime", time(handle.started()))
+            .member("serverTime", time(handle.now()))
+            .member("reloadConfigSuccess", reload.is_none_or(|(is_good, _)| is_good))
+            .member("lastConfigTime", time(reload.and_then(|r| r.1).unwrap_or(handle.started())))
+            .member("listenAddress", handle.listening().map(|address| address.to_string()))
+            // Nobody is asked who they are: worth a look where the address is not loopback.
+            .member("accessControl", false);
+        handle.read(|engine| {
+            json.member("services", engine.services().count())
+                .member("targets", engine.targets().count())
+                .member("errors", engine.state().errors().count())
+                .member("replica", engine.observer().id().to_string());
+        });
+    })
+}
+
+/// Prometheus's envelope.
+fn data(members: impl FnOnce(&mut Json)) -> Response {
+    let mut json = Json::default();
+    json.open(b'{').member("status", "success").name("data").open(b'{');
+    members(&mut json);
+    json.close(b'}').close(b'}');
+    answer(json)
+}

@@ -1,0 +1,214 @@
+//! The command line: what was asked for, out of flags, environment and defaults.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The port where none is asked for.
+pub const DEFAULT_PORT: u16 = 7777;
+
+/// Discovers, scrapes, merges and shows the exceptions of a fleet.
+#[derive(Debug, Parser)]
+#[command(name = "periskop-server", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without a subcommand: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// What can be done other than serving a configuration.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a configuration and tell every mistake in it; exit with 1 if there is one.
+    CheckConfig {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Run a small fleet that really throws, and the server that scrapes it. No configuration needed.
+    Demo {
+        /// Where to listen.
+        #[command(flatten)]
+        listen: ListenArgs,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file [env: CONFIG_FILE].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
+/// Where to listen, and how to speak.
+#[derive(Debug, Args)]
+pub struct ListenArgs {
+    /// The port to listen on [env: PORT] [default: 7777]. With a configuration on all addresses,
+    /// without one on loopback.
+    #[arg(long, value_name = "N", conflicts_with = "listen")]
+    pub port: Option<u16>,
+    /// The address and port to listen on, such as 127.0.0.1:7777; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Logs for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// A setting of the environment that cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {name}: `{value}` is not a port")]
+pub struct EnvError {
+    name: &'static str,
+    value: String,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On this address.
+    Address(SocketAddr),
+    /// On this port of every address, IPv6 and IPv4, as Go's `:N` does.
+    Everywhere(u16),
+}
+
+impl ServeArgs {
+    /// The configuration file: the flag, else `CONFIG_FILE`. An empty value is none.
+    pub fn config_file(&self, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        let named = self.config.clone().or_else(|| env("CONFIG_FILE").map(PathBuf::from));
+        named.filter(|path| !path.as_os_str().is_empty())
+    }
+}
+
+impl ListenArgs {
+    /// The address to listen on. Flags beat the environment; without a configuration only
+    /// loopback is listened on, unless `--listen` says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// `PORT` is set and is no port.
+    pub fn resolve(
+        &self,
+        has_config: bool,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Listen, EnvError> {
+        if let Some(address) = self.listen {
+            return Ok(Listen::Address(address));
+        }
+        let port = match self.port {
+            Some(port) => port,
+            None => match env("PORT").filter(|value| !value.is_empty()) {
+                Some(value) => port_of("PORT", &value)?,
+                None => DEFAULT_PORT,
+            },
+        };
+        Ok(match has_config {
+            true => Listen::Everywhere(port),
+            false => Listen::Address((Ipv4Addr::LOCALHOST, port).into()),
+        })
+    }
+}
+
+fn port_of(name: &'static str, value: &OsString) -> Result<u16, EnvError> {
+    let value = value.to_string_lossy();
+    value.trim().parse().map_err(|_| EnvError { name, value: value.into_owned() })
+}
+
+/// The arguments with Go's single dash (`-config`, `-port`) made double, so that a command line
+/// of the reference goes on working.
+pub fn accept_go_flags(args: impl IntoIterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    args.into_iter().map(|arg| match arg.to_str() {
+        Some(text)
+            if ["-config", "-port"].iter().any(|flag| {
+                text.strip_prefix(flag).is_some_and(|end| end.is_empty() || end.starts_with('='))
+            }) =>
+        {
+            format!("-{text}").into()
+        }
+        _ => arg,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Cli {
+        let args = std::iter::once(&"periskop-server").chain(args).map(OsString::from);
+        Cli::try_parse_from(accept_go_flags(args)).unwrap()
+    }
+
+    fn env<'a>(vars: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+        |name| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_beat_the_environment() {
+        let vars = [("PORT", "1"), ("CONFIG_FILE", "env.yaml")];
+        let given = parse(&["--port", "2", "--config", "flag.yaml"]).serve;
+        assert_eq!(given.listen.resolve(true, env(&vars)), Ok(Listen::Everywhere(2)));
+        assert_eq!(given.config_file(env(&vars)), Some("flag.yaml".into()));
+        let silent = parse(&[]).serve;
+        assert_eq!(silent.listen.resolve(true, env(&vars)), Ok(Listen::Everywhere(1)));
+        assert_eq!(silent.config_file(env(&vars)), Some("env.yaml".into()));
+        let listen = parse(&["--listen", "10.0.0.1:0"]).serve.listen;
+        let address = Listen::Address("10.0.0.1:0".parse().unwrap());
+        assert_eq!(listen.resolve(true, env(&vars)), Ok(address));
+    }
+
+    #[test]
+    fn without_a_configuration_only_loopback_is_listened_on() {
+        let loopback = |port| Ok(Listen::Address((Ipv4Addr::LOCALHOST, port).into()));
+        let given = parse(&["--port", "2"]).serve.listen;
+        assert_eq!(given.resolve(false, env(&[])), loopback(2));
+        assert_eq!(parse(&[]).serve.listen.resolve(false, env(&[])), loopback(DEFAULT_PORT));
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_named() {
+        let error = parse(&[]).serve.listen.resolve(true, env(&[("PORT", "http")])).unwrap_err();
+        assert_eq!(error.to_string(), "environment variable PORT: `http` is not a port");
+        assert!(parse(&[]).serve.listen.resolve(true, env(&[("PORT", "")])).is_ok());
+    }
+
+    #[test]
+    fn a_command_line_of_the_reference_is_understood() {
+        let given = parse(&["-port=8080", "-config", "periskop.yaml"]).serve;
+        assert_eq!(given.listen.port, Some(8080));
+        assert_eq!(given.config_file(env(&[])), Some("periskop.yaml".into()));
+    }
+
+    #[test]
+    fn the_demo_takes_an_address_of_its_own() {
+        let Some(Command::Demo { listen }) = parse(&["demo", "--listen", "127.0.0.1:0"]).command
+        else {
+            panic!("not the demo");
+        };
+        assert!(listen.listen.is_some());
+    }
+}

@@ -1,0 +1,233 @@
+//! The configuration file: the reference's format, and what has been added to it.
+//!
+//! Every mistake of a file is told at once, with its line. Two steps: [`periskop_core::config`]
+//! makes a tree with positions, and here each section takes its keys out of it; what nobody asks
+//! for is an unknown key. What comes out cannot be wrong any more.
+
+mod redact;
+mod scraper;
+mod secrets;
+mod service;
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use periskop_core::Settings;
+use periskop_core::config::{self, At, Fields, Node, Problems, Value};
+use periskop_core::redact::Redaction;
+
+pub use scraper::ScraperConfig;
+pub use service::ServiceConfig;
+
+/// Ages are written down by the hour: below that, a restart could forget what it interrupted.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
+
+/// A whole configuration. [`Config::default`] is that of an empty file.
+#[derive(Debug)]
+pub struct Config {
+    /// What is scraped.
+    pub services: Vec<ServiceConfig>,
+    /// How much is kept, and for how long.
+    pub state: Settings,
+    /// What the metrics page holds.
+    pub metrics: MetricsConfig,
+    /// What is masked before it is kept.
+    pub redact: Redaction,
+    /// The file as it was read, secrets hidden, for people.
+    source: Node,
+}
+
+/// What the metrics page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Whether `periskop_error_occurrences` has the label `target`. It does, as in the reference;
+    /// every deployment makes new ones.
+    pub target_label: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file can be read and is wrong; the problems stand one a line.
+    #[error("{}:\n{problems}", file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        problems: Problems,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            services: Vec::new(),
+            state: Settings::default(),
+            metrics: MetricsConfig { target_label: true },
+            redact: Redaction::default(),
+            source: Node::mapping::<String, Node>([]),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file. Names of files in it are relative to its directory.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or anything in it is wrong.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+        let dir = file.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, dir)
+            .map_err(|problems| ConfigError::Wrong { file: file.into(), problems })
+    }
+
+    /// Reads the text of a file in the directory `dir`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, dir: &Path) -> Result<Self, Problems> {
+        let root = config::parse(text)?;
+        let global = sound_global(&root, dir);
+        let merged = global.map(|global| with_global(&root, global));
+        let timeout = global.and_then(scraper::global_timeout);
+        let mut config = config::decode(merged.as_ref().unwrap_or(&root), |at, problems| {
+            decode(at, problems, dir, timeout)
+        })?;
+        config.source = secrets::hidden(root);
+        Ok(config)
+    }
+
+    /// The file as YAML with every secret as `<secret>`; its comments are gone.
+    pub fn to_yaml(&self) -> String {
+        self.source.to_string()
+    }
+}
+
+/// The `global` section, where there is one without mistakes: what is wrong in it is told once,
+/// and not for every service.
+fn sound_global<'n>(root: &'n Node, dir: &Path) -> Option<&'n Node> {
+    let global = root.get("global").filter(|global| !is_empty(global))?;
+    let decoded = config::decode(global, |at, problems| scraper::decode(at, problems, dir, None));
+    decoded.is_ok().then_some(global)
+}
+
+/// The same configuration with every service's scraper completed by `global`.
+fn with_global(root: &Node, global: &Node) -> Node {
+    let mut root = root.clone();
+    let Value::Mapping(entries) = &mut root.value else { return root };
+    for entry in entries.iter_mut().filter(|entry| entry.key.text() == "services") {
+        if let Value::Sequence(services) = &mut entry.value.value {
+            for service in services {
+                *service = scraper::with_defaults(service, global);
+            }
+        }
+    }
+    root
+}
+
+fn decode(
+    at: &At<'_>,
+    problems: &mut Problems,
+    dir: &Path,
+    timeout: Option<Duration>,
+) -> Option<Config> {
+    let default = Config::default();
+    let mut fields = Fields::new(at, problems)?;
+    fields.section("repository", repository);
+    fields.section("global", |at, problems| scraper::decode(at, problems, dir, None));
+    let mut names = HashSet::new();
+    let services = fields.list("services", |at, problems| {
+        let service = service::decode(at, problems, dir, timeout)?;
+        if !names.insert(service.name.clone()) {
+            at.problem(problems, format!("there are two services `{}`", service.name));
+        }
+        Some(service)
+    });
+    let keep = default.state;
+    let state = Settings {
+        occurrences_per_error: within(&mut fields, "occurrences_per_error", 1..=100)
+            .unwrap_or(keep.occurrences_per_error),
+        incarnations_limit: within(&mut fields, "incarnations_limit", 1..=10_000_000)
+            .unwrap_or(keep.incarnations_limit),
+        retention: fields.duration("retention").unwrap_or(keep.retention),
+    };
+    if state.retention < SHORTEST_RETENTION {
+        fields.problem("retention", "must be at least 1h");
+    }
+    let metrics = fields.section("metrics", metrics).unwrap_or(default.metrics);
+    let redact = fields.section("redact", redact::decode).unwrap_or_default();
+    if fields.node("web").is_some_and(|web| !is_empty(web.node)) {
+        fields.problem("web", "access control is not supported yet; leave `web` out or empty");
+    }
+    fields.finish();
+    Some(Config { services, state, metrics, redact, source: Node::null() })
+}
+
+/// Only `memory` so far. The keys of the other stores are known, so that a file that is meant for
+/// a later version gets one clear problem.
+fn repository(at: &At<'_>, problems: &mut Problems) -> Option<()> {
+    const STORES: [&str; 4] = ["sled", "sqlite", "mysql", "postgres"];
+    let mut fields = Fields::new(at, problems)?;
+    match fields.string("type").as_deref() {
+        None | Some("" | "memory") => {}
+        Some(kind) if STORES.contains(&kind) => fields.problem(
+            "type",
+            format!("repository type {kind:?} is not in this version yet; use \"memory\""),
+        ),
+        Some(kind) => fields.problem(
+            "type",
+            format!(
+                "unknown repository type {kind:?}; expected memory, sled, sqlite, mysql or postgres"
+            ),
+        ),
+    }
+    let _ = (fields.has("path"), fields.has("dsn"));
+    fields.finish();
+    Some(())
+}
+
+fn metrics(at: &At<'_>, problems: &mut Problems) -> Option<MetricsConfig> {
+    let mut fields = Fields::new(at, problems)?;
+    let target_label = fields.bool("target_label").unwrap_or(true);
+    fields.finish();
+    Some(MetricsConfig { target_label })
+}
+
+/// A whole number within bounds.
+fn within<T: TryFrom<u64> + PartialOrd + Display>(
+    fields: &mut Fields<'_, '_>,
+    name: &'static str,
+    bounds: RangeInclusive<T>,
+) -> Option<T> {
+    let given = fields.uint(name)?;
+    let value = T::try_from(given).ok().filter(|value| bounds.contains(value));
+    if value.is_none() {
+        fields.problem(name, format!("must be {} to {}", bounds.start(), bounds.end()));
+    }
+    value
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        Value::Null => true,
+        Value::Mapping(entries) => entries.is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,219 @@
+//! What a running server shares with whoever reads it or asks it to do something.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use periskop_client::Collector;
+use periskop_core::aggregate::Act;
+use periskop_core::engine::Engine;
+use periskop_core::{AggregateId, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock;
+use crate::config::{Config, ConfigError};
+use crate::driver::Message;
+use crate::metrics::Metrics;
+
+/// A running server, as its readers see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+struct Shared {
+    engine: RwLock<Engine>,
+    config: RwLock<Arc<Config>>,
+    config_file: Option<PathBuf>,
+    inbox: mpsc::Sender<Message>,
+    metrics: Metrics,
+    collector: Collector,
+    started: Timestamp,
+    ready: AtomicBool,
+    base_path: String,
+    listening: OnceLock<SocketAddr>,
+}
+
+/// What a [`Handle`] is made of.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) config: Arc<Config>,
+    pub(crate) config_file: Option<PathBuf>,
+    pub(crate) inbox: mpsc::Sender<Message>,
+    pub(crate) collector: Collector,
+    pub(crate) base_path: String,
+}
+
+/// Why an action was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActError {
+    /// There is no such error.
+    #[error("no error `{}` in service `{}`", _0.key, _0.service)]
+    Unknown(AggregateId),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Why the configuration stays as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// There is no file to read again.
+    #[error("started without a configuration file, there is nothing to reload")]
+    NoFile,
+    /// The file cannot be read, or is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Handle {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(Shared {
+            engine: RwLock::new(parts.engine),
+            config: RwLock::new(parts.config),
+            config_file: parts.config_file,
+            inbox: parts.inbox,
+            metrics: Metrics::default(),
+            collector: parts.collector,
+            started: clock::now(),
+            ready: AtomicBool::new(false),
+            base_path: parts.base_path,
+            listening: OnceLock::new(),
+        }))
+    }
+
+    /// Looks at what is known: state, services, targets. Scraping waits meanwhile, so `look` is
+    /// to take out what it needs and no longer.
+    pub fn read<R>(&self, look: impl FnOnce(&Engine) -> R) -> R {
+        look(&self.0.engine.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Does something to an error, for `by` and because of `why` (both may be empty).
+    ///
+    /// # Errors
+    ///
+    /// There is no such error, or no server any more.
+    pub async fn act(
+        &self,
+        id: &AggregateId,
+        act: Act,
+        by: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Result<(), ActError> {
+        let (answer, answered) = oneshot::channel();
+        let (by, why) = (by.into(), why.into());
+        let message = Message::Act { id: id.clone(), act, by, why, answer };
+        self.0.inbox.send(message).await.map_err(|_| ActError::Stopping)?;
+        let done = answered.await.map_err(|_| ActError::Stopping)?;
+        done.map_err(|_| ActError::Unknown(id.clone()))
+    }
+
+    /// Reads the configuration file again and takes it over. Services and targets that did not
+    /// change keep their state and their rhythm.
+    ///
+    /// # Errors
+    ///
+    /// The file is wrong: nothing has changed.
+    pub async fn reload(&self) -> Result<(), ReloadError> {
+        let outcome = self.try_reload().await;
+        self.0.metrics.reloaded(outcome.is_ok(), self.now());
+        match &outcome {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(error) => {
+                tracing::error!(%error, "configuration not reloaded, the old one stays");
+                self.0.collector.report(error);
+            }
+        }
+        outcome
+    }
+
+    async fn try_reload(&self) -> Result<(), ReloadError> {
+        let file = self.0.config_file.clone().ok_or(ReloadError::NoFile)?;
+        let read = tokio::task::spawn_blocking(move || Config::load(&file));
+        let config = read.await.map_err(|_| ReloadError::Stopping)??;
+        self.configure(config).await
+    }
+
+    /// Takes another configuration over.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Stopping`].
+    pub async fn configure(&self, config: Config) -> Result<(), ReloadError> {
+        let (answer, answered) = oneshot::channel();
+        let message = Message::Configure { config: Arc::new(config), answer };
+        self.0.inbox.send(message).await.map_err(|_| ReloadError::Stopping)?;
+        answered.await.map_err(|_| ReloadError::Stopping)
+    }
+
+    /// The configuration that is in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.0.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The time, by the clock that everything here goes by.
+    pub fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    /// When this process began.
+    pub fn started(&self) -> Timestamp {
+        self.0.started
+    }
+
+    /// Whether the stored state is loaded.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// Where the pages and the API are mounted: empty, or `/` and what follows, without a slash
+    /// at the end. Every link begins with it.
+    pub fn base_path(&self) -> &str {
+        &self.0.base_path
+    }
+
+    /// The address that is listened on, if this server listens itself.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.0.listening.get().copied()
+    }
+
+    /// The server's own errors, to add to.
+    pub fn collector(&self) -> &Collector {
+        &self.0.collector
+    }
+
+    /// Asks the server to stop. It finishes what it has begun to store.
+    pub async fn stop(&self) {
+        let (answer, stopped) = oneshot::channel();
+        if self.0.inbox.send(Message::Stop { answer }).await.is_ok() {
+            // An error says that it has stopped already.
+            let _ = stopped.await;
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// For the driver only: everybody else reads.
+    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Engine) -> R) -> R {
+        change(&mut self.0.engine.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_config(&self, config: Arc<Config>) {
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    pub(crate) fn set_ready(&self) {
+        self.0.ready.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn set_listening(&self, address: SocketAddr) {
+        // Set twice only by a server that listens twice; the first address is as good.
+        let _ = self.0.listening.set(address);
+    }
+}

@@ -1,0 +1,311 @@
+//! What this server measures, under the reference's names where it has one.
+//!
+//! Two kinds: counters that are kept here, and series that are read off the engine when somebody
+//! asks, so that those of departed targets and errors are gone by themselves. Invariant: the
+//! number of series is bounded, whatever targets make up.
+
+mod exposition;
+mod occurrences;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use periskop_core::engine::{Engine, Health};
+use periskop_core::{ServiceName, Timestamp};
+
+pub(crate) use self::exposition::Format;
+use self::exposition::{Kind, Page};
+use self::occurrences::Occurrences;
+use crate::config::MetricsConfig;
+use crate::scraper::Scrape;
+
+/// Upper bounds of scrape durations in seconds: from a target on the same machine to one that
+/// just made it.
+const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// The counters of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics(Mutex<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    services: BTreeMap<ServiceName, Scrapes>,
+    discovery_failures: BTreeMap<&'static str, u64>,
+    application_errors: BTreeMap<&'static str, u64>,
+    pruned_incarnations: u64,
+    pruned_errors: u64,
+    reload: Option<Reload>,
+    occurrences: Occurrences,
+}
+
+/// The scrapes of one service.
+#[derive(Debug, Default)]
+struct Scrapes {
+    /// Errors in good answers, as the reference counts them.
+    errors: u64,
+    durations: [u64; SECONDS.len() + 1],
+    seconds: f64,
+    bytes: u64,
+    failures: BTreeMap<&'static str, u64>,
+    warnings: u64,
+    skipped: u64,
+}
+
+#[derive(Debug)]
+struct Reload {
+    is_good: bool,
+    last_good: Option<Timestamp>,
+}
+
+impl Metrics {
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A target was scraped, well or not.
+    pub(crate) fn scraped(&self, service: &ServiceName, scrape: &Scrape) {
+        let mut counters = self.counters();
+        let scrapes = counters.services.entry(service.clone()).or_default();
+        let seconds = scrape.duration.as_secs_f64();
+        let bucket = SECONDS.iter().position(|bound| seconds <= *bound).unwrap_or(SECONDS.len());
+        scrapes.durations[bucket] += 1;
+        scrapes.seconds += seconds;
+        scrapes.bytes += scrape.body_length as u64;
+        match &scrape.outcome {
+            Ok(report) => {
+                scrapes.errors += (report.errors.len() + report.unchanged.len()) as u64;
+                scrapes.warnings += report.warnings.len() as u64;
+                scrapes.skipped += report.skipped as u64;
+            }
+            Err(failure) => *scrapes.failures.entry(failure.reason()).or_default() += 1,
+        }
+    }
+
+    /// A discovery could not find out what it is for.
+    pub(crate) fn discovery_failed(&self, mechanism: &'static str) {
+        *self.counters().discovery_failures.entry(mechanism).or_default() += 1;
+    }
+
+    /// A request failed; `kind` as the reference calls it.
+    pub(crate) fn application_error(&self, kind: &'static str) {
+        *self.counters().application_errors.entry(kind).or_default() += 1;
+    }
+
+    /// Something was forgotten for its age.
+    pub(crate) fn pruned(&self, errors: usize, incarnations: usize) {
+        let mut counters = self.counters();
+        counters.pruned_errors += errors as u64;
+        counters.pruned_incarnations += incarnations as u64;
+    }
+
+    /// The configuration was read again.
+    pub(crate) fn reloaded(&self, is_good: bool, now: Timestamp) {
+        let mut counters = self.counters();
+        let before = counters.reload.as_ref().and_then(|reload| reload.last_good);
+        let last_good = if is_good { Some(now) } else { before };
+        counters.reload = Some(Reload { is_good, last_good });
+    }
+
+    /// Whether the last reload went well, and when one last did; `None` before the first.
+    pub(crate) fn last_reload(&self) -> Option<(bool, Option<Timestamp>)> {
+        self.counters().reload.as_ref().map(|reload| (reload.is_good, reload.last_good))
+    }
+
+    /// Drops the counters of services that are configured no more.
+    pub(crate) fn retain(&self, mut is_configured: impl FnMut(&ServiceName) -> bool) {
+        self.counters().services.retain(|service, _| is_configured(service));
+    }
+
+    /// The page, as of now.
+    pub(crate) fn page(
+        &self,
+        engine: &Engine,
+        started: Timestamp,
+        options: MetricsConfig,
+        format: Format,
+    ) -> String {
+        let mut counters = self.counters();
+        let mut page = Page::new(format);
+        build_info(&mut page, started);
+        targets(&mut page, engine);
+        counters.scrapes(&mut page);
+        counters.application(&mut page);
+        counters.occurrences.write(&mut page, engine.state(), options);
+        state(&mut page, engine, &counters);
+        page.finish()
+    }
+}
+
+impl Counters {
+    fn scrapes(&self, page: &mut Page) {
+        let mut family = page.family(
+            "periskop_errors_scrapped_total",
+            Kind::Counter,
+            "Total number of errors scrapped.",
+        );
+        for (service, scrapes) in &self.services {
+            family.sample(&[("service_name", service.as_str())], scrapes.errors);
+        }
+        let mut family = page.family(
+            "periskop_target_scrape_duration_seconds",
+            Kind::Histogram,
+            "From the request to the last byte of the answer.",
+        );
+        for (service, s) in &self.services {
+            let labels = [("service_name", service.as_str())];
+            family.histogram(&labels, &SECONDS, &s.durations, s.seconds);
+        }
+        let mut family = page.family(
+            "periskop_target_scrape_failures_total",
+            Kind::Counter,
+            "Scrapes that gave nothing, by kind of reason.",
+        );
+        for (service, scrapes) in &self.services {
+            for (reason, count) in &scrapes.failures {
+                let labels = [("service_name", service.as_str()), ("reason", *reason)];
+                family.sample(&labels, *count);
+            }
+        }
+        let each: [(&'static str, &str, fn(&Scrapes) -> u64); 3] = [
+            (
+                "periskop_target_scrape_body_bytes_total",
+                "Bytes of good answers, decompressed.",
+                |s| s.bytes,
+            ),
+            (
+                "periskop_payload_warnings_total",
+                "Parts of answers that were left out or changed because they are wrong.",
+                |s| s.warnings,
+            ),
+            (
+                "periskop_payload_errors_skipped_total",
+                "Errors in answers that could not be counted.",
+                |s| s.skipped,
+            ),
+        ];
+        for (name, help, count) in each {
+            let mut family = page.family(name, Kind::Counter, help);
+            for (service, scrapes) in &self.services {
+                family.sample(&[("service_name", service.as_str())], count(scrapes));
+            }
+        }
+    }
+
+    fn application(&self, page: &mut Page) {
+        let mut family = page.family(
+            "periskop_application_errors_total",
+            Kind::Counter,
+            "Total number of errors in the Periskop service.",
+        );
+        for (kind, count) in &self.application_errors {
+            family.sample(&[("type", kind)], *count);
+        }
+        let mut family = page.family(
+            "periskop_sd_refresh_failures_total",
+            Kind::Counter,
+            "Attempts to find targets that failed; the last targets stay.",
+        );
+        for (mechanism, count) in &self.discovery_failures {
+            family.sample(&[("mechanism", mechanism)], *count);
+        }
+        if let Some(reload) = &self.reload {
+            page.family(
+                "periskop_config_last_reload_successful",
+                Kind::Gauge,
+                "Whether the configuration could be read when it was last tried.",
+            )
+            .sample(&[], reload.is_good);
+            if let Some(at) = reload.last_good {
+                page.family(
+                    "periskop_config_last_reload_success_timestamp_seconds",
+                    Kind::Gauge,
+                    "When the configuration was last reloaded.",
+                )
+                .sample(&[], seconds(at));
+            }
+        }
+    }
+}
+
+fn build_info(page: &mut Page, started: Timestamp) {
+    page.family("periskop_build_info", Kind::Gauge, "Constant 1, with the version.")
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
+    page.family("process_start_time_seconds", Kind::Gauge, "When this process began.")
+        .sample(&[], seconds(started));
+    if let Some(bytes) = resident_bytes() {
+        page.family("process_resident_memory_bytes", Kind::Gauge, "Memory in use.")
+            .sample(&[], bytes);
+    }
+}
+
+fn targets(page: &mut Page, engine: &Engine) {
+    let mut by_service = BTreeMap::<&ServiceName, BTreeMap<&'static str, usize>>::new();
+    for service in engine.services() {
+        let counts = by_service.entry(service.name()).or_default();
+        for health in [Health::Up, Health::Down, Health::Unknown] {
+            counts.insert(health.as_str(), 0);
+        }
+    }
+    for target in engine.targets() {
+        let counts = by_service.entry(target.service()).or_default();
+        *counts.entry(target.status().health.as_str()).or_default() += 1;
+    }
+    let mut family =
+        page.family("periskop_instances_scrapped", Kind::Gauge, "Number of instances scrapped.");
+    for (service, counts) in &by_service {
+        family.sample(&[("service_name", service.as_str())], counts.values().sum::<usize>());
+    }
+    let mut family = page.family("periskop_targets", Kind::Gauge, "Targets by health.");
+    for (service, counts) in &by_service {
+        for (health, count) in counts {
+            family.sample(&[("service_name", service.as_str()), ("health", health)], *count);
+        }
+    }
+    let mut family = page.family("periskop_targets_dropped", Kind::Gauge, "Found and not scraped.");
+    for service in engine.services() {
+        family.sample(&[("service_name", service.name().as_str())], service.dropped_count());
+    }
+}
+
+fn state(page: &mut Page, engine: &Engine, counters: &Counters) {
+    let observer = engine.observer();
+    for (name, help, count) in [
+        (
+            "periskop_unusable_times_total",
+            "Occurrences whose time cannot be right.",
+            observer.unusable_times(),
+        ),
+        (
+            "periskop_incarnations_limit_evictions_total",
+            "Lifetimes of exporters forgotten because an error had too many.",
+            observer.evicted(),
+        ),
+        (
+            "periskop_pruned_incarnations_total",
+            "Lifetimes of exporters forgotten for their age.",
+            counters.pruned_incarnations,
+        ),
+        (
+            "periskop_pruned_errors_total",
+            "Errors forgotten with their last exporter.",
+            counters.pruned_errors,
+        ),
+    ] {
+        page.family(name, Kind::Counter, help).sample(&[], count);
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    // Exact to the microsecond for the next 200 years.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
+    let micros = at.as_micros() as f64;
+    micros / 1e6
+}
+
+/// What Linux says; other systems do not have this file.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

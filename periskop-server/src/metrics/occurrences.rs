@@ -1,0 +1,91 @@
+//! `periskop_error_occurrences`: what is counted of each error, as a counter that does not fall.
+
+use std::collections::HashMap;
+
+use periskop_core::state::State;
+use periskop_core::view::ErrorView;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::exposition::{Family, Kind, Page};
+use crate::config::MetricsConfig;
+
+/// Series on one page. Beyond it the rest is left out and counted: a page that no Prometheus can
+/// take is worth less than one that lacks something and says so.
+const SERIES: usize = 50_000;
+
+/// What each series showed last, so that forgetting what is old does not look like a restart.
+#[derive(Debug, Default)]
+pub(super) struct Occurrences {
+    shown: HashMap<u128, Shown>,
+    round: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    count: u64,
+    /// What was forgotten since the series began.
+    forgotten: u64,
+    round: u64,
+}
+
+impl Occurrences {
+    /// Writes every error's count, per target where `options` say so.
+    pub(super) fn write(&mut self, page: &mut Page, state: &State, options: MetricsConfig) {
+        self.round += 1;
+        let mut left_out = 0_u64;
+        let mut family = page.family(
+            "periskop_error_occurrences",
+            Kind::Counter,
+            "Number of occurrences per service, error type and severity.",
+        );
+        for error in state.errors() {
+            if options.target_label {
+                for source in error.sources() {
+                    let target = source.source.map_or("", |source| source.name());
+                    left_out += self.sample(&mut family, error, Some(target), source.count);
+                }
+            } else {
+                left_out += self.sample(&mut family, error, None, error.total());
+            }
+        }
+        let round = self.round;
+        self.shown.retain(|_, shown| shown.round == round);
+        page.family(
+            "periskop_error_occurrences_left_out",
+            Kind::Gauge,
+            "Series of periskop_error_occurrences that are too many for this page.",
+        )
+        .sample(&[], left_out);
+    }
+
+    /// Writes one sample, or answers 1 if there is no room for it.
+    fn sample(
+        &mut self,
+        family: &mut Family<'_>,
+        error: ErrorView<'_>,
+        target: Option<&str>,
+        count: u64,
+    ) -> u64 {
+        let severity = error.severity().as_str();
+        let (service, key) = (error.service().as_str(), error.key().as_str());
+        let parts = [service, key, severity, target.unwrap_or("")];
+        // Quoted, so that no two series have the same text.
+        let id = xxh3_128(format!("{parts:?}").as_bytes());
+        if self.shown.len() >= SERIES && !self.shown.contains_key(&id) {
+            return 1;
+        }
+        let shown = self.shown.entry(id).or_insert(Shown { count, forgotten: 0, round: 0 });
+        if shown.round == self.round {
+            // Two sources of one name: only a joined part of a state has that.
+            return 1;
+        }
+        shown.forgotten += shown.count.saturating_sub(count);
+        *shown = Shown { count, round: self.round, ..*shown };
+        let value = count.saturating_add(shown.forgotten);
+        let mut labels = vec![("service_name", service), ("severity", severity)];
+        labels.extend(target.map(|target| ("target", target)));
+        labels.push(("aggregation_key", key));
+        family.sample(&labels, value);
+        0
+    }
+}

@@ -1,0 +1,152 @@
+//! The running server as its pages see it.
+
+use async_trait::async_trait;
+use periskop_core::aggregate::Act;
+use periskop_core::engine::{self, Engine, ServiceView, TargetView};
+use periskop_core::target::Labels;
+use periskop_core::{AggregateId, State, Timestamp};
+
+use crate::api::without_userinfo;
+use crate::handle::{ActError, Handle};
+use crate::ui::backend::{Backend, Refused};
+use crate::ui::build::{Fleet, Instance};
+use crate::ui::text::Text;
+use crate::ui::view::{Health, StatusPage, TargetGroup, TargetRow, TargetsPage};
+
+/// Dropped targets shown of one service.
+const DROPPED: usize = 100;
+
+#[async_trait]
+impl Backend for Handle {
+    fn base_path(&self) -> &str {
+        Handle::base_path(self)
+    }
+
+    fn now(&self) -> Timestamp {
+        Handle::now(self)
+    }
+
+    fn started(&self) -> Timestamp {
+        Handle::started(self)
+    }
+
+    fn read(&self, look: &mut dyn FnMut(&State, &Fleet)) {
+        Handle::read(self, |engine| look(engine.state(), &fleet(engine)));
+    }
+
+    fn targets(&self) -> TargetsPage {
+        let services =
+            Handle::read(self, |engine| engine.services().map(|s| group(engine, s)).collect());
+        TargetsPage { services }
+    }
+
+    fn status(&self) -> StatusPage {
+        let (services, targets, errors) = Handle::read(self, |engine| {
+            let errors = engine.state().errors().count();
+            (engine.services().count(), engine.targets().count(), errors)
+        });
+        let config = self.config();
+        let reload = match self.metrics().last_reload() {
+            None => "never".to_owned(),
+            Some((true, at)) => at.map_or_else(String::new, |at| at.to_string()),
+            Some((false, _)) => "failed; the configuration before it is in force".to_owned(),
+        };
+        let listening = self.listening();
+        let address = listening.map_or_else(|| "as embedded".to_owned(), |a| a.to_string());
+        let mut warnings = Vec::new();
+        if listening.is_some_and(|address| !address.ip().to_canonical().is_loopback()) {
+            warnings.push(Text::new(format!(
+                "Whoever reaches {address} can see and resolve every error: there is no access control."
+            )));
+        }
+        if matches!(self.metrics().last_reload(), Some((false, _))) {
+            warnings.push(Text::new("The configuration file could not be read when it last was."));
+        }
+        let count = |n: usize| Text::new(n.to_string());
+        let facts = vec![
+            (
+                "Server",
+                vec![
+                    ("Version", Text::new(env!("CARGO_PKG_VERSION"))),
+                    ("Running since", Text::new(Handle::started(self).to_string())),
+                    ("Listening on", Text::new(address)),
+                    ("Configuration reloaded", Text::new(reload)),
+                    ("Store", Text::new("memory: lost when this process ends")),
+                ],
+            ),
+            (
+                "Known",
+                vec![
+                    ("Services", count(services)),
+                    ("Targets", count(targets)),
+                    ("Errors", count(errors)),
+                ],
+            ),
+        ];
+        StatusPage { facts, config: Text::new(config.to_yaml()), warnings }
+    }
+
+    async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused> {
+        Handle::act(self, id, act, "", "").await.map_err(|error| match error {
+            ActError::Unknown(_) => Refused::Unknown,
+            ActError::Stopping => Refused::Unavailable,
+        })
+    }
+}
+
+fn fleet(engine: &Engine) -> Fleet {
+    let mut fleet = Fleet::default();
+    for service in engine.services() {
+        fleet.add_service(service.name().clone());
+    }
+    for target in engine.targets() {
+        let labels = target.target().public_labels();
+        let instance = Instance { labels, health: health(target) };
+        fleet.add(target.service().clone(), instance);
+    }
+    fleet
+}
+
+fn group(engine: &Engine, service: ServiceView<'_>) -> TargetGroup {
+    let mut targets: Vec<TargetRow> = engine.targets_of(service.name()).map(row).collect();
+    targets.sort_by(|a, b| {
+        let place = |row: &TargetRow| (row.health != Health::Down, row.url.as_str().to_owned());
+        place(a).cmp(&place(b))
+    });
+    let dropped = service.dropped().take(DROPPED);
+    let over_limit = service.over_limit().map(|excess| excess.to_string());
+    let failing = service.failing_discoveries().map(|(_, reason)| reason.to_owned());
+    TargetGroup {
+        service: Text::new(service.name().as_str()),
+        targets,
+        dropped: dropped.map(|target| texts(&target.discovered)).collect(),
+        dropped_total: service.dropped_count(),
+        problems: over_limit.into_iter().chain(failing).map(Text::new).collect(),
+    }
+}
+
+fn row(view: TargetView<'_>) -> TargetRow {
+    let (target, status) = (view.target(), view.status());
+    let error = status.last_error.as_ref().map(ToString::to_string);
+    TargetRow {
+        url: Text::new(without_userinfo(target.url())),
+        health: health(view),
+        last_scrape: status.last_scrape,
+        took: status.last_scrape.map(|_| status.last_duration),
+        error: Text::new(error.unwrap_or_default()),
+        labels: texts(&target.public_labels()),
+        discovered: texts(target.discovered()),
+    }
+}
+
+fn health(view: TargetView<'_>) -> Health {
+    match view.status().health {
+        engine::Health::Up => Health::Up,
+        engine::Health::Down => Health::Down,
+        engine::Health::Unknown => Health::Unknown,
+    }
+}
+
+fn texts(labels: &Labels) -> Vec<(Text, Text)> {
+    labels.iter().map(|(name, value)| (Text::new(name), Text::new(value))).collect()
+}

@@ -1,0 +1,140 @@
+//! What the binary does: the command line carried out.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, EnvError, ListenArgs, ServeArgs};
+use crate::config::{Config, ConfigError};
+use crate::server::{Builder, Periskop, bind, url_of};
+use crate::{demo, telemetry};
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The environment.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The demo's own configuration.
+    #[error("{0}")]
+    Demo(#[from] periskop_core::config::Problems),
+    /// The network.
+    #[error("cannot listen: {0}")]
+    Listen(#[source] io::Error),
+    /// The runtime, or standard output.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Carries out a command line; errors go to standard error.
+pub fn run(cli: &Cli) -> ExitCode {
+    let done = match &cli.command {
+        Some(Command::CheckConfig { file }) => check_config(file),
+        Some(Command::Demo { listen }) => in_runtime(listen, run_demo(listen)),
+        None => in_runtime(&cli.serve.listen, serve(&cli.serve)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without standard error there is nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_config(file: &Path) -> Result<(), RunError> {
+    let config = Config::load(file)?;
+    let count = config.services.len();
+    let services = if count == 1 { "service" } else { "services" };
+    say(&format!("{}: fine, {count} {services}", file.display()))
+}
+
+fn in_runtime(
+    args: &ListenArgs,
+    work: impl Future<Output = Result<(), RunError>>,
+) -> Result<(), RunError> {
+    telemetry::init(args.log_format);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), RunError> {
+    let file = args.config_file(env);
+    let listen = args.listen.resolve(file.is_some(), env)?;
+    let mut builder = Periskop::builder();
+    if let Some(file) = &file {
+        builder = builder.config_file(file)?;
+    }
+    let listener = bind(listen).await.map_err(RunError::Listen)?;
+    listen_with(builder, listener).await
+}
+
+async fn run_demo(args: &ListenArgs) -> Result<(), RunError> {
+    let listen = args.resolve(false, env)?;
+    let listener = bind(listen).await.map_err(RunError::Listen)?;
+    let fleet = demo::Fleet::start().await?;
+    let url = url_of(listener.local_addr()?);
+    say(&format!("a fleet that really throws; open {url}/"))?;
+    listen_with(fleet.builder()?, listener).await
+}
+
+async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Result<(), RunError> {
+    let address = listener.local_addr()?;
+    if !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(%address, "open to whoever reaches this address: there is no `web` configuration");
+    }
+    let periskop = builder.build();
+    let reloader = tokio::spawn(reload_on_hangup(periskop.handle().clone()));
+    say(&format!("listening on {}", url_of(address)))?;
+    let served = periskop.serve(listener, stop_signal()).await;
+    reloader.abort();
+    Ok(served?)
+}
+
+/// What scripts wait for goes to standard output; a closed one ends the program.
+fn say(line: &str) -> Result<(), RunError> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+fn env(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// SIGHUP: read the configuration again. The outcome is logged where it is tried.
+#[cfg(unix)]
+async fn reload_on_hangup(handle: crate::Handle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        let _ = handle.reload().await;
+    }
+}
+
+#[cfg(not(unix))]
+async fn reload_on_hangup(_: crate::Handle) {}
+
+/// SIGTERM or SIGINT.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("stopping");
+            return;
+        }
+    }
+    let _ = interrupt.await;
+    tracing::info!("stopping");
+}

@@ -1,0 +1,206 @@
+//! A server that is built: what embeds it gets a router, the binary lets it listen.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use periskop_client::Collector;
+use periskop_core::discovery::Discovery;
+use periskop_core::engine::Engine;
+use periskop_core::{Observer, ReplicaId, ServiceName};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::api::{self, Guard};
+use crate::cli::Listen;
+use crate::clock;
+use crate::config::{Config, ConfigError, ServiceConfig};
+use crate::driver::{Driver, INBOX};
+use crate::handle::{Handle, Parts};
+use crate::persist::Store;
+use crate::providers::Providers;
+
+/// A running server: it discovers, scrapes and merges until it is stopped or dropped.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// use periskop_server::Periskop;
+///
+/// let periskop = Periskop::builder().config_file("periskop.yaml")?.base_path("/errors").build();
+/// let app: axum::Router = axum::Router::new().merge(periskop.router());
+/// # Ok(()) }
+/// ```
+pub struct Periskop {
+    handle: Handle,
+    driver: JoinHandle<()>,
+}
+
+impl Periskop {
+    /// Begins with an empty configuration.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// To look at what is known, and to act on it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// API and pages, below the base path, to be merged into an application.
+    ///
+    /// Who may reach it is the application's business; changes from other origins are refused
+    /// here.
+    pub fn router(&self) -> Router {
+        api::router(self.handle.clone(), Guard::default())
+    }
+
+    /// Serves on `listener` until `stop` completes, then stops.
+    ///
+    /// # Errors
+    ///
+    /// The listener's.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        self.handle.set_listening(address);
+        let guard = Guard { loopback: address.ip().to_canonical().is_loopback() };
+        let router = api::router(self.handle.clone(), guard);
+        axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Stops: scrapes end, what has been stored is stored.
+    pub async fn stop(mut self) {
+        self.handle.stop().await;
+        // A panic of the driver was logged where it happened; there is nothing left to stop.
+        let _ = (&mut self.driver).await;
+    }
+}
+
+impl Drop for Periskop {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// What a server is made of.
+#[derive(Default)]
+pub struct Builder {
+    config: Config,
+    config_file: Option<PathBuf>,
+    discoveries: Vec<(ServiceName, Box<dyn Discovery>)>,
+    base_path: String,
+    collector: Option<Collector>,
+}
+
+impl Builder {
+    /// Takes this configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Reads this configuration file, which is then the one that a reload reads again.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is wrong.
+    pub fn config_file(mut self, file: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        self.config = Config::load(file.as_ref())?;
+        self.config_file = Some(file.as_ref().to_owned());
+        Ok(self)
+    }
+
+    /// Adds a service, in place of one of the same name.
+    #[must_use]
+    pub fn service(mut self, service: ServiceConfig) -> Self {
+        self.config.services.retain(|known| known.name != service.name);
+        self.config.services.push(service);
+        self
+    }
+
+    /// Finds targets of a service by a mechanism of one's own, beside what is configured for it.
+    /// A service that is not configured is added with all defaults.
+    #[must_use]
+    pub fn discovery(
+        mut self,
+        service: impl Into<ServiceName>,
+        discovery: impl Discovery + 'static,
+    ) -> Self {
+        let service = service.into();
+        if !self.config.services.iter().any(|known| known.name == service) {
+            self.config.services.push(ServiceConfig::new(service.as_str()));
+        }
+        self.discoveries.push((service, Box::new(discovery)));
+        self
+    }
+
+    /// Mounts everything below this path, such as `/errors`. `/` or nothing is the top.
+    #[must_use]
+    pub fn base_path(mut self, path: impl AsRef<str>) -> Self {
+        let path = path.as_ref().trim_matches('/');
+        self.base_path = if path.is_empty() { String::new() } else { format!("/{path}") };
+        self
+    }
+
+    /// Adds the server's own errors to those of the program that embeds it.
+    #[must_use]
+    pub fn collector(mut self, collector: Collector) -> Self {
+        self.collector = Some(collector);
+        self
+    }
+
+    /// Begins to discover and to scrape. Must be called within a Tokio runtime.
+    pub fn build(self) -> Periskop {
+        let now = clock::now();
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let mut providers = Providers::new(&inbox);
+        for (service, discovery) in self.discoveries {
+            providers.plug(service, discovery);
+        }
+        let observer = Observer::new(ReplicaId::from_u64(rand::random()), self.config.state, now);
+        let handle = Handle::new(Parts {
+            engine: Engine::new(observer, now),
+            config: Arc::new(self.config),
+            config_file: self.config_file,
+            inbox,
+            collector: self.collector.unwrap_or_default(),
+            base_path: self.base_path,
+        });
+        let driver = Driver::new(handle.clone(), messages, providers, Store::default());
+        Periskop { handle, driver: tokio::spawn(driver.run()) }
+    }
+}
+
+/// Binds the address that is asked for.
+///
+/// # Errors
+///
+/// It is taken, or not ours.
+pub async fn bind(listen: Listen) -> io::Result<TcpListener> {
+    match listen {
+        Listen::Address(address) => TcpListener::bind(address).await,
+        Listen::Everywhere(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            Ok(listener) => Ok(listener),
+            // A machine without IPv6.
+            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+        },
+    }
+}
+
+/// The address to open: loopback where all addresses are listened on.
+pub fn url_of(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

@@ -1,0 +1,42 @@
+//! What the pages need of a running server.
+
+use async_trait::async_trait;
+use periskop_core::aggregate::Act;
+use periskop_core::{AggregateId, State, Timestamp};
+
+use super::build::Fleet;
+use super::view::{StatusPage, TargetsPage};
+
+/// The running server as the pages see it, so that their tests need none.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Where the pages are mounted: empty, or `/` and what follows, without a slash at the end.
+    fn base_path(&self) -> &str;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// When this process began.
+    fn started(&self) -> Timestamp;
+
+    /// Shows `look` what is known. Scraping waits meanwhile.
+    fn read(&self, look: &mut dyn FnMut(&State, &Fleet));
+
+    /// The targets as they are shown.
+    fn targets(&self) -> TargetsPage;
+
+    /// The server as it is shown.
+    fn status(&self) -> StatusPage;
+
+    /// Does something to an error.
+    async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused>;
+}
+
+/// Why an action was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such error.
+    Unknown,
+    /// The server cannot do it now.
+    Unavailable,
+}

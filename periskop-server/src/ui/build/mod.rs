@@ -1,0 +1,157 @@
+//! From what the engine knows to what a page shows.
+//!
+//! Runs while scraping waits, so it takes out what one page needs: the list looks at every error,
+//! but only those of its page are taken apart. Whatever is long is bounded here.
+
+mod error;
+mod list;
+mod overview;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use periskop_core::aggregate::{Act, MuteFor, Status};
+use periskop_core::target::Labels;
+use periskop_core::view::ErrorView;
+use periskop_core::{ServiceName, State, Timestamp};
+
+pub use error::error;
+pub use list::errors;
+pub use overview::overview;
+
+use super::chart::Series;
+use super::filter::StateFilter;
+use super::text::Text;
+use super::view::{self, ErrorRow, Health, Muted};
+
+/// An error is called new for this long.
+const NEW_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// The longest class, message or name in a list, in characters.
+const LONGEST_LINE: usize = 300;
+
+/// What the pages about errors are made from.
+#[derive(Clone, Copy)]
+pub struct Knowledge<'a> {
+    /// Errors and services.
+    pub state: &'a State,
+    /// What is scraped.
+    pub fleet: &'a Fleet,
+    /// The time.
+    pub now: Timestamp,
+    /// When this process began to look: rates are compared with nothing earlier.
+    pub started: Timestamp,
+}
+
+/// The instances that are scraped, by service.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet(pub(super) BTreeMap<ServiceName, Vec<Instance>>);
+
+/// An instance that is scraped.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Its labels after relabelling, without those that begin with `__`.
+    pub labels: Labels,
+    /// Whether it answers.
+    pub health: Health,
+}
+
+impl Fleet {
+    /// A service that is configured, with or without instances.
+    pub fn add_service(&mut self, service: ServiceName) {
+        self.0.entry(service).or_default();
+    }
+
+    /// An instance of a service.
+    pub fn add(&mut self, service: ServiceName, instance: Instance) {
+        self.0.entry(service).or_default().push(instance);
+    }
+
+    /// The instances of a service.
+    pub fn of(&self, service: &ServiceName) -> &[Instance] {
+        self.0.get(service).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The state of an error, as it is told and filtered.
+fn state_of(error: ErrorView<'_>, now: Timestamp) -> view::State {
+    match error.status(now) {
+        Status::Open if error.first_seen() > now.minus(NEW_FOR) => view::State::New,
+        Status::Open => view::State::Open,
+        Status::Regressed => view::State::Regressed,
+        Status::Resolved => view::State::Resolved,
+        Status::Muted => view::State::Muted(match error.muted_by().map(|action| action.act) {
+            Some(Act::Mute(MuteFor::Until(until))) => Muted::For(until.since(now)),
+            Some(Act::Mute(MuteFor::Further(n))) => Muted::Further(n),
+            _ => Muted::Ever,
+        }),
+    }
+}
+
+/// Whether an error in `state` is among those that `filter` asks for.
+fn is_asked_for(state: view::State, filter: StateFilter) -> bool {
+    use view::State::{Muted, New, Open, Regressed, Resolved};
+    match filter {
+        StateFilter::All => true,
+        StateFilter::Open => matches!(state, Open | New | Regressed),
+        StateFilter::New => state == New,
+        StateFilter::Regressed => state == Regressed,
+        StateFilter::Muted => matches!(state, Muted(_)),
+        StateFilter::Resolved => state == Resolved,
+    }
+}
+
+/// What the list shows of an error; `longest` bounds its texts.
+fn row(error: ErrorView<'_>, state: view::State, longest: usize, now: Timestamp) -> ErrorRow {
+    let newest = error.occurrences().next();
+    let exception = newest.and_then(|occurrence| occurrence.exceptions().next());
+    let class = exception.and_then(|e| e.class()).filter(|class| !class.is_empty());
+    let message = exception.and_then(|e| e.message()).unwrap_or_default();
+    ErrorRow {
+        service: Text::new(error.service().as_str()),
+        key: Text::new(error.key().as_str()),
+        class: Text::clip(class.unwrap_or(error.key().as_str()), LONGEST_LINE),
+        message: Text::clip(message.trim(), longest),
+        severity: error.severity(),
+        state,
+        total: error.total(),
+        first_seen: error.first_seen(),
+        last_seen: error.last_seen(),
+        series: day(error, now),
+    }
+}
+
+/// The last day of an error, by the hour.
+fn day(error: ErrorView<'_>, now: Timestamp) -> Series {
+    series(error, now, Duration::from_secs(3_600), 24)
+}
+
+/// The last `steps` steps of an error; the present, unfinished one is the last.
+fn series(error: ErrorView<'_>, now: Timestamp, step: Duration, steps: u32) -> Series {
+    let from = now.minus(step * (steps - 1));
+    let shown = error.series(from, now.plus(step), step);
+    let start = shown.first().map_or(from, |(start, _)| *start);
+    let counts = shown.into_iter().take(steps as usize).map(|(_, n)| n).collect();
+    Series { from: start, step, counts }
+}
+
+/// The present rate as a multiple of the usual one: that of the day before the last quarter of an
+/// hour, as far as it was watched. None where too little is known to compare with.
+fn trend(rate: f64, day: &Series, now: Timestamp, started: Timestamp) -> Option<f64> {
+    const WATCHED_AT_LEAST: Duration = Duration::from_secs(2 * 3_600);
+    const USUAL_AT_LEAST: f64 = 10.0;
+    let watched = now.since(started.max(day.from));
+    if watched < WATCHED_AT_LEAST {
+        return None;
+    }
+    // Exact up to 2^32, beyond which a ratio needs no precision.
+    let total = f64::from(u32::try_from(day.total()).unwrap_or(u32::MAX));
+    let usual = total - rate * 15.0;
+    (usual >= USUAL_AT_LEAST).then(|| rate / (usual / (watched.as_secs_f64() / 60.0 - 15.0)))
+}
+
+fn labels(labels: &Labels) -> Vec<(Text, Text)> {
+    labels.iter().map(|(name, value)| (Text::new(name), Text::clip(value, LONGEST_LINE))).collect()
+}

@@ -1,0 +1,278 @@
+//! Addresses and answers.
+//!
+//! Two paths are shared with programs: `/errors` is also the server's own exceptions in the
+//! exporter format, `/targets` also the reference's list. Whoever asks for HTML, or is htmx, gets
+//! the page; everybody else what they always got.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use periskop_core::AggregateId;
+use periskop_core::aggregate::Act;
+use url::form_urlencoded;
+
+use super::backend::{Backend, Refused};
+use super::build::{self, Knowledge};
+use super::filter::ErrorFilter;
+use super::page::Site;
+use super::text::Text;
+use super::view::{ProblemPage, Range};
+use super::{assets, link};
+
+/// What a page may load and do: files of ours, and nothing that is written into it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Below these, a browser gets the same answers as a program, `404` included.
+const FOR_PROGRAMS: [&str; 6] = ["/api/", "/services", "//", "/-/", "/metrics", "/assets/"];
+
+type Server = Arc<dyn Backend>;
+
+/// Adds the pages to the routes of the API, below the base path that is stripped already.
+///
+/// `api` may have routes of its own for `/errors` and `/targets`: they answer programs.
+pub fn mount(backend: impl Backend, api: Router) -> Router {
+    let server: Server = Arc::new(backend);
+    let pages = Router::new()
+        .route("/", get(overview))
+        .route("/errors/{service}", get(errors_of))
+        .route("/errors/{service}/{key}", get(error).post(act))
+        .route("/error", get(error_by_query).post(act_by_query))
+        .route("/status", get(status))
+        .route("/assets/{name}", get(asset))
+        .with_state(Arc::clone(&server));
+    api.merge(pages).layer(from_fn_with_state(server, for_browsers))
+}
+
+/// Answers a browser with pages where programs get something else, or nothing.
+async fn for_browsers(State(server): State<Server>, request: Request, next: Next) -> Response {
+    let browser = is_browser(request.method(), request.headers());
+    let path = request.uri().path();
+    let shared = matches!(path.strip_suffix('/').unwrap_or(path), "/errors" | "/targets");
+    let is_for_people = !FOR_PROGRAMS.iter().any(|start| path.starts_with(start));
+    if !browser || !shared {
+        let mut response = next.run(request).await;
+        if shared {
+            vary(&mut response);
+        } else if browser && is_for_people && is_not_found(&response) {
+            return not_found(&server, "There is nothing at this address.");
+        }
+        return response;
+    }
+    let mut response = if path.starts_with("/errors") {
+        errors(&server, request.uri().query().unwrap_or_default())
+    } else {
+        let page = server.targets();
+        html(StatusCode::OK, site(&server).targets(&page))
+    };
+    vary(&mut response);
+    response
+}
+
+/// Whether somebody wants to look at the answer. htmx asks for anything, and says who it is.
+fn is_browser(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name: &str, word: &str| {
+        let values = headers.get_all(name);
+        values.iter().any(|v| v.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains(word)))
+    };
+    matches!(*method, Method::GET | Method::HEAD)
+        && (says("accept", "text/html") || says("hx-request", "true"))
+}
+
+fn vary(response: &mut Response) {
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept, HX-Request"));
+}
+
+/// A 404 that is no page yet.
+fn is_not_found(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    response.status() == StatusCode::NOT_FOUND && !kind.is_some_and(|k| k.starts_with(b"text/html"))
+}
+
+async fn overview(State(server): State<Server>) -> Response {
+    let page = look(&server, build::overview);
+    html(StatusCode::OK, site(&server).overview(&page))
+}
+
+fn errors(server: &Server, query: &str) -> Response {
+    let filter = ErrorFilter::parse(query);
+    let page = look(server, |knowledge| build::errors(knowledge, filter.clone()));
+    html(StatusCode::OK, site(server).errors(&page))
+}
+
+async fn errors_of(State(server): State<Server>, Path(service): Path<String>) -> Redirect {
+    Redirect::to(&format!("{}/errors?service={}", server.base_path(), link::encode(&service)))
+}
+
+async fn error(
+    State(server): State<Server>,
+    Path((service, key)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let asked = Asked::parse(query.as_deref());
+    show(&server, &AggregateId { service: service.into(), key: key.into() }, &asked)
+}
+
+/// An error whose names no path can hold; any other is sent to its own address.
+async fn error_by_query(State(server): State<Server>, RawQuery(query): RawQuery) -> Response {
+    let asked = Asked::parse(query.as_deref());
+    if link::has_path(&asked.service) && link::has_path(&asked.key) {
+        let path = link::error(&asked.service, &asked.key);
+        return Redirect::to(&format!("{}{path}", server.base_path())).into_response();
+    }
+    show(&server, &asked.id(), &asked)
+}
+
+fn show(server: &Server, id: &AggregateId, asked: &Asked) -> Response {
+    let range = Range::parse(&asked.range);
+    let page =
+        look(server, |knowledge| build::error(knowledge, id, asked.occurrence.as_deref(), range));
+    match page {
+        Some(page) => html(StatusCode::OK, site(server).error(&page)),
+        None => not_found(server, &unknown(id)),
+    }
+}
+
+async fn act(
+    State(server): State<Server>,
+    Path((service, key)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    perform(&server, &AggregateId { service: service.into(), key: key.into() }, &body).await
+}
+
+async fn act_by_query(
+    State(server): State<Server>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    perform(&server, &Asked::parse(query.as_deref()).id(), &body).await
+}
+
+/// Does what the form says and shows the error again. That the request comes from one of our own
+/// pages is checked before it gets here, as for the API.
+async fn perform(server: &Server, id: &AggregateId, form: &[u8]) -> Response {
+    let asked = form_urlencoded::parse(form).find(|(name, _)| name == "act");
+    let act = match asked.as_ref().map(|(_, value)| &**value) {
+        Some("resolve") => Act::Resolve,
+        Some("reopen") => Act::Reopen,
+        _ => {
+            let detail = "The form names no action that is known: resolve or reopen.";
+            return problem(server, StatusCode::BAD_REQUEST, "Not understood", detail);
+        }
+    };
+    match server.act(id, act).await {
+        Ok(()) => {
+            let path = link::error(id.service.as_str(), id.key.as_str());
+            Redirect::to(&format!("{}{path}", server.base_path())).into_response()
+        }
+        Err(Refused::Unknown) => not_found(server, &unknown(id)),
+        Err(Refused::Unavailable) => {
+            let detail = "The server is stopping, or cannot store anything now. Try again.";
+            problem(server, StatusCode::SERVICE_UNAVAILABLE, "Not done", detail)
+        }
+    }
+}
+
+async fn status(State(server): State<Server>) -> Response {
+    let page = server.status();
+    html(StatusCode::OK, site(&server).status(&page))
+}
+
+async fn asset(
+    State(server): State<Server>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let Some(asset) = assets::find(&name) else {
+        return not_found(&server, "There is no such file.");
+    };
+    let named = query.as_deref().and_then(|query| query.strip_prefix("v="));
+    let kept = if named == Some(assets::version()) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let headers = [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, kept)];
+    (headers, asset.bytes).into_response()
+}
+
+/// What the query of an error's page asks for.
+#[derive(Default)]
+struct Asked {
+    service: String,
+    key: String,
+    occurrence: Option<String>,
+    range: String,
+}
+
+impl Asked {
+    fn parse(query: Option<&str>) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "service" => asked.service = value.into_owned(),
+                "key" => asked.key = value.into_owned(),
+                "occurrence" => asked.occurrence = Some(value.into_owned()),
+                "range" => asked.range = value.into_owned(),
+                _ => {}
+            }
+        }
+        asked
+    }
+
+    fn id(&self) -> AggregateId {
+        AggregateId { service: (&self.service).into(), key: (&self.key).into() }
+    }
+}
+
+fn look<R>(server: &Server, build: impl Fn(Knowledge<'_>) -> R) -> R {
+    let (now, started) = (server.now(), server.started());
+    let mut built = None;
+    server.read(&mut |state, fleet| {
+        built = Some(build(Knowledge { state, fleet, now, started }));
+    });
+    built.expect("read calls what it is given")
+}
+
+fn site(server: &Server) -> Site {
+    Site { base: server.base_path().to_owned(), now: server.now() }
+}
+
+fn unknown(id: &AggregateId) -> String {
+    format!(
+        "No error “{}” is known of “{}”. It may have been forgotten: errors go when no instance \
+         has exported them for the retention time.",
+        id.key, id.service
+    )
+}
+
+fn not_found(server: &Server, detail: &str) -> Response {
+    problem(server, StatusCode::NOT_FOUND, "Not found", detail)
+}
+
+fn problem(server: &Server, status: StatusCode, title: &'static str, detail: &str) -> Response {
+    let page = ProblemPage { status: status.as_u16(), title, detail: Text::clip(detail, 2_000) };
+    html(status, site(server).problem(&page))
+}
+
+fn html(status: StatusCode, page: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        // What a page says is true now, and may be nobody else's business.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, page).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Requests as browsers, htmx and programs send them.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::routing::get;
+use http_body_util::BodyExt;
+use periskop_core::{State as Known, Timestamp};
+use tower::ServiceExt;
+
+use super::super::build::Fleet;
+use super::super::fixture::{self, HOSTILE};
+use super::super::view::{StatusPage, TargetsPage};
+use super::super::world::{World, shop};
+use super::*;
+
+struct Fake {
+    world: Mutex<World>,
+    base_path: &'static str,
+}
+
+#[async_trait]
+impl Backend for Fake {
+    fn base_path(&self) -> &str {
+        self.base_path
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.lock().unwrap().now
+    }
+
+    fn started(&self) -> Timestamp {
+        self.now()
+    }
+
+    fn read(&self, look: &mut dyn FnMut(&Known, &Fleet)) {
+        let world = self.world.lock().unwrap();
+        look(world.observer.state(), &world.fleet);
+    }
+
+    fn targets(&self) -> TargetsPage {
+        fixture::targets()
+    }
+
+    fn status(&self) -> StatusPage {
+        fixture::status()
+    }
+
+    async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused> {
+        self.world.lock().unwrap().try_act(id, act).map_err(|_| Refused::Unknown)
+    }
+}
+
+/// The shop, with an error for every key that is hard to address.
+fn app_at(base_path: &'static str) -> Router {
+    let mut world = shop();
+    let odd = HARD_KEYS.map(|key| (key, 1, "error"));
+    world.scrape("shop", "s1", &odd);
+    world.scrape("a/b c", "s1", &[("Timeout", 1, "error")]);
+    let api = Router::new()
+        .route("/errors", get(|| async { "exporter format" }))
+        .route("/targets/", get(|| async { "list" }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "nothing there") });
+    mount(Fake { world: Mutex::new(world), base_path }, api)
+}
+
+const HARD_KEYS: [&str; 9] =
+    ["a/b", "..", ".", "", "50%25 ?#&+", "ünïcödé 日本", "new\nline", HOSTILE, "%2e%2e"];
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+async fn send(
+    app: &Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request = axum::http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+async fn browse(app: &Router, path: &str) -> Answer {
+    send(app, "GET", path, &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")], "").await
+}
+
+#[tokio::test]
+async fn every_page_is_html_with_a_strict_policy() {
+    let app = app_at("");
+    for path in ["/", "/errors", "/errors/", "/errors/shop/Timeout", "/targets", "/status", "/nope"]
+    {
+        let answer = browse(&app, path).await;
+        assert_eq!(answer.status.is_success(), path != "/nope", "{path}");
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "text/html; charset=utf-8", "{path}");
+        assert_eq!(answer.headers[header::CONTENT_SECURITY_POLICY], POLICY);
+        assert!(!POLICY.contains("unsafe"));
+        assert!(answer.body.starts_with("<!doctype html>"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn programs_get_what_they_always_got() {
+    let app = app_at("");
+    for accept in [&[][..], &[("accept", "*/*")], &[("accept", "application/json")]] {
+        assert_eq!(send(&app, "GET", "/errors", accept, "").await.body, "exporter format");
+        assert_eq!(send(&app, "GET", "/targets/", accept, "").await.body, "list");
+    }
+    let htmx =
+        send(&app, "GET", "/errors?q=x", &[("hx-request", "true"), ("accept", "*/*")], "").await;
+    assert!(htmx.body.starts_with("<!doctype html>"));
+    for answer in [htmx, browse(&app, "/errors").await, send(&app, "GET", "/errors", &[], "").await]
+    {
+        assert_eq!(answer.headers[header::VARY], "Accept, HX-Request");
+    }
+}
+
+#[tokio::test]
+async fn every_link_of_the_list_leads_to_its_error() {
+    let app = app_at("");
+    let list = browse(&app, "/errors?state=all").await.body;
+    let links: Vec<String> = list
+        .split("<a class=\"row\"")
+        .skip(1)
+        .map(|row| {
+            let link = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
+            link.replace("&#38;", "&")
+        })
+        .collect();
+    assert_eq!(links.len(), HARD_KEYS.len() + 4);
+    for link in links {
+        // A browser resolves these away before it asks.
+        assert!(!link.split(['/', '?']).any(|s| s == "." || s == ".."), "{link}");
+        let answer = browse(&app, &link).await;
+        assert_eq!(answer.status, StatusCode::OK, "{link}");
+        assert!(answer.body.contains("went WRONG"), "{link}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_by_query_is_sent_to_the_errors_own_address() {
+    let app = app_at("/p");
+    let answer = browse(&app, "/error?service=a%2Fb+c&key=Timeout").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers[header::LOCATION], "/p/errors/a%2Fb%20c/Timeout");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_page_for_people_only() {
+    let app = app_at("");
+    assert!(browse(&app, "/nope").await.body.starts_with("<!doctype html>"));
+    for path in ["/api/v1/nope", "/services/nope/errors/", "//services/", "/-/nope"] {
+        assert_eq!(browse(&app, path).await.body, "nothing there");
+    }
+    assert_eq!(send(&app, "GET", "/nope", &[], "").await.body, "nothing there");
+}
+
+#[tokio::test]
+async fn an_unknown_error_is_a_page_that_says_so() {
+    let answer = browse(&app_at(""), "/errors/shop/%3Cb%3E").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.body.contains("No error “&#60;b&#62;” is known of “shop”"));
+}
+
+#[tokio::test]
+async fn resolving_and_reopening_leads_back_to_the_error() {
+    let app = app_at("");
+    for path in ["/errors/shop/Timeout", "/error?service=shop&key=.."] {
+        for (act, offered) in [("resolve", "reopen"), ("reopen", "resolve")] {
+            let answer = send(&app, "POST", path, &[], &format!("act={act}")).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER);
+            let location = answer.headers[header::LOCATION].to_str().unwrap();
+            assert_eq!(location, path);
+            let page = browse(&app, location).await.body;
+            assert!(page.contains(&format!(r#"value="{offered}""#)), "{page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_known_can_be_done_to_what_is_known() {
+    let app = app_at("");
+    for (path, form, status) in [
+        ("/errors/shop/Nope", "act=resolve", StatusCode::NOT_FOUND),
+        ("/errors/shop/Timeout", "act=forget", StatusCode::BAD_REQUEST),
+        ("/errors/shop/Timeout", "", StatusCode::BAD_REQUEST),
+        ("/errors/shop/Timeout", "\0\u{fffd}=%ff&act", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(send(&app, "POST", path, &[], form).await.status, status, "{form}");
+    }
+    for method in ["OPTIONS", "HEAD", "PUT", "DELETE"] {
+        send(&app, method, "/errors/shop/Timeout", &[], "act=resolve").await;
+    }
+    assert!(browse(&app, "/errors/shop/Timeout").await.body.contains(r#"value="resolve""#));
+}
+
+#[tokio::test]
+async fn assets_are_kept_for_ever_under_their_hash_only() {
+    let app = app_at("");
+    let style = format!("/assets/style.css?v={}", assets::version());
+    let kept = browse(&app, &style).await;
+    assert_eq!(kept.headers[header::CONTENT_TYPE], "text/css; charset=utf-8");
+    assert!(kept.headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    let old = browse(&app, "/assets/app.js?v=old").await;
+    assert_eq!(old.headers[header::CACHE_CONTROL], "no-cache");
+    assert_eq!(browse(&app, "/assets/..%2Fapp.rs").await.status, StatusCode::NOT_FOUND);
+}

@@ -1,0 +1,174 @@
+//! Cases as they are written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use periskop_core::config::{self, At, Fields, Node, Problems};
+use periskop_discovery::DiscoveryConfig;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+use super::compare::ExpectedGroup;
+use super::mock::Route;
+
+/// One case: a directory with `request.json` and `expected.json`.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// `mechanism/name`.
+    pub name: String,
+    /// Where it is.
+    pub dir: PathBuf,
+    pub(super) request: Request,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Request {
+    pub(super) sd_key: String,
+    pub(super) transport: String,
+    pub(super) config: Json,
+    #[serde(default)]
+    pub(super) routes: Vec<Route>,
+    pub(super) dns: Option<super::dns::Question>,
+    #[serde(default)]
+    pub(super) steps: Vec<Json>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Expected {
+    pub(super) order: Option<String>,
+    pub(super) groups: Option<Vec<ExpectedGroup>>,
+    pub(super) error: Option<String>,
+    #[serde(default)]
+    pub(super) partial: Vec<BTreeMap<String, String>>,
+    pub(super) sequence: Option<Vec<Option<Vec<ExpectedGroup>>>>,
+}
+
+/// One action on the files of a case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(super) enum FileStep {
+    Copy {
+        from: String,
+        to: String,
+    },
+    Write {
+        to: String,
+        data: String,
+    },
+    Append {
+        to: String,
+        data: String,
+    },
+    #[serde(alias = "delete")]
+    Remove {
+        #[serde(alias = "path", alias = "file")]
+        to: String,
+    },
+    #[serde(alias = "move")]
+    Rename {
+        from: String,
+        to: String,
+    },
+}
+
+/// All cases below a folder of fixtures, by name.
+///
+/// # Panics
+///
+/// Where the folder or a case cannot be read.
+pub fn cases(fixtures: &Path) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for mechanism in directories(fixtures) {
+        for dir in directories(&mechanism) {
+            if !dir.join("request.json").exists() {
+                continue;
+            }
+            let name = [&mechanism, &dir]
+                .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+            let request = read(&dir.join("request.json"), |text| text);
+            cases.push(Case { name: name.join("/"), dir, request });
+        }
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    cases
+}
+
+impl Case {
+    /// The key of the mechanism's settings, such as `http_sd_configs`.
+    pub fn key(&self) -> &str {
+        &self.request.sd_key
+    }
+
+    /// What discovery has to tell.
+    pub(super) fn expected(&self, places: &Placeholders) -> Expected {
+        read(&self.dir.join("expected.json"), |text| places.fill(&text))
+    }
+
+    /// The configuration, decoded as a service's would be.
+    pub(super) fn config(&self, places: &Placeholders) -> Result<DiscoveryConfig, String> {
+        let item = places.fill_json(&self.request.config);
+        let section = Map::from_iter([(self.key().to_owned(), Json::Array(vec![item]))]);
+        let root = Node::from_json(&Json::Object(section));
+        let decode = |at: &At<'_>, problems: &mut Problems| {
+            let mut fields = Fields::new(at, problems)?;
+            let configs = DiscoveryConfig::decode_all(&mut fields);
+            fields.finish();
+            configs.into_iter().next()
+        };
+        config::decode(&root, decode).map_err(|problems| problems.to_string())
+    }
+}
+
+/// What stands for `{{SERVER}}`, `{{DIR}}` and so on in the files of a case.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Placeholders(Vec<(&'static str, String)>);
+
+impl Placeholders {
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.0.push((name, value.into()));
+    }
+
+    /// The placeholders of a server at this address.
+    pub(super) fn server(address: std::net::SocketAddr) -> Self {
+        let mut places = Self::default();
+        places.set("{{SERVER}}", format!("http://{address}"));
+        places.set("{{HOSTPORT}}", address.to_string());
+        places.set("{{HOST}}", address.ip().to_string());
+        places.set("{{PORT}}", address.port().to_string());
+        places
+    }
+
+    pub(super) fn fill(&self, text: &str) -> String {
+        // A port is an integer where it is the whole value.
+        let quoted = |name: &str| format!("\"{name}\"");
+        self.0.iter().fold(text.to_owned(), |text, (name, value)| match *name {
+            "{{PORT}}" => text.replace(&quoted(name), value).replace(name, value),
+            name => text.replace(name, value),
+        })
+    }
+
+    fn fill_json(&self, json: &Json) -> Json {
+        serde_json::from_str(&self.fill(&json.to_string())).expect("placeholders fill JSON texts")
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path, fill: impl FnOnce(String) -> String) -> T {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => fill(text),
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
+    match serde_json::from_str(&text) {
+        Ok(value) => value,
+        Err(error) => panic!("{}: {error}", path.display()),
+    }
+}
+
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}

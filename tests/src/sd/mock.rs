@@ -1,0 +1,233 @@
+//! An HTTP backend that answers as written.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::case::Placeholders;
+
+/// A request that is expected, and its answer. Routes that expect the same are answers in order.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Route {
+    method: String,
+    path: String,
+    /// A key without a value must be absent; keys that are not here are free.
+    #[serde(default)]
+    query: BTreeMap<String, Option<String>>,
+    /// Without these the answer is 401.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body_match: Option<BodyMatch>,
+    status: u16,
+    #[serde(default)]
+    resp_headers: BTreeMap<String, String>,
+    #[serde(default)]
+    response_file: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BodyMatch {
+    json: Option<Json>,
+    json_subset: Option<Json>,
+    form: Option<BTreeMap<String, String>>,
+    prefix: Option<String>,
+    xmlrpc_method: Option<String>,
+    header: Option<BTreeMap<String, String>>,
+}
+
+/// A running backend; dropping it stops it.
+pub struct Mock {
+    address: SocketAddr,
+    requests: watch::Receiver<usize>,
+    server: JoinHandle<()>,
+}
+
+struct Routes {
+    routes: Vec<Route>,
+    dir: PathBuf,
+    places: Placeholders,
+    /// How often each route's group was asked for, by the index of its first route.
+    asked: Mutex<BTreeMap<usize, usize>>,
+    requests: watch::Sender<usize>,
+}
+
+impl Mock {
+    /// Begins to serve on loopback. Response files are looked for in `dir`.
+    ///
+    /// # Panics
+    ///
+    /// Where loopback cannot be listened on.
+    pub async fn start(routes: Vec<Route>, dir: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (sender, requests) = watch::channel(0);
+        let routes = Arc::new(Routes {
+            routes,
+            dir,
+            places: Placeholders::server(address),
+            asked: Mutex::default(),
+            requests: sender,
+        });
+        let app = Router::new().fallback(answer).with_state(routes);
+        let server = tokio::spawn(async move {
+            // It ends with the test.
+            let _ = axum::serve(listener, app).await;
+        });
+        Self { address, requests, server }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until this many requests have come.
+    pub async fn requests(&self, at_least: usize) {
+        let mut requests = self.requests.clone();
+        // The sender lives as long as the server, which lives as long as we.
+        let _ = requests.wait_for(|n| *n >= at_least).await;
+    }
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(State(routes): State<Arc<Routes>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, 16 << 20).await else { return plain(StatusCode::BAD_REQUEST) };
+    routes.requests.send_modify(|n| *n += 1);
+    let uri = head.uri.to_string();
+    let Ok(url) = Url::parse(&format!("http://mock{uri}")) else {
+        return plain(StatusCode::BAD_REQUEST);
+    };
+    let asked = Asked { method: head.method.as_str(), url: &url, headers: &head.headers, body };
+    match routes.find(&asked) {
+        None => plain(StatusCode::NOT_FOUND),
+        Some(route) if !has_headers(&head.headers, &route.headers) => {
+            plain(StatusCode::UNAUTHORIZED)
+        }
+        Some(route) => routes.response(route),
+    }
+}
+
+struct Asked<'a> {
+    method: &'a str,
+    url: &'a Url,
+    headers: &'a HeaderMap,
+    body: Bytes,
+}
+
+impl Routes {
+    fn find(&self, asked: &Asked<'_>) -> Option<&Route> {
+        let matching = |with_body: bool| {
+            self.routes
+                .iter()
+                .position(|route| route.body_match.is_some() == with_body && route.matches(asked))
+        };
+        let first = matching(true).or_else(|| matching(false))?;
+        let alike: Vec<&Route> =
+            self.routes.iter().filter(|route| route.asks_like(&self.routes[first])).collect();
+        let mut counts = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(first).or_default();
+        let route = alike[(*count).min(alike.len() - 1)];
+        *count += 1;
+        Some(route)
+    }
+
+    fn response(&self, route: &Route) -> Response<Body> {
+        let body = match &route.response_file {
+            None => Vec::new(),
+            Some(file) => match std::fs::read(self.dir.join(file)) {
+                Ok(bytes) => match String::from_utf8(bytes) {
+                    Ok(text) => self.places.fill(&text).into_bytes(),
+                    Err(binary) => binary.into_bytes(),
+                },
+                Err(_) => return plain(StatusCode::INTERNAL_SERVER_ERROR),
+            },
+        };
+        let mut response = Response::builder().status(route.status);
+        for (name, value) in &route.resp_headers {
+            response = response.header(name, self.places.fill(value));
+        }
+        response.body(body.into()).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+impl Route {
+    fn matches(&self, asked: &Asked<'_>) -> bool {
+        let query = |key: &str| {
+            let mut pairs = asked.url.query_pairs();
+            pairs.find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
+        };
+        self.method == asked.method
+            && self.path.trim_end_matches('/') == asked.url.path().trim_end_matches('/')
+            && self.query.iter().all(|(key, value)| query(key) == *value)
+            && self.body_match.as_ref().is_none_or(|wanted| wanted.matches(asked))
+    }
+
+    fn asks_like(&self, other: &Self) -> bool {
+        self.method == other.method
+            && self.path.trim_end_matches('/') == other.path.trim_end_matches('/')
+            && self.query == other.query
+            && self.body_match == other.body_match
+    }
+}
+
+impl BodyMatch {
+    fn matches(&self, asked: &Asked<'_>) -> bool {
+        let json = || serde_json::from_slice::<Json>(&asked.body).unwrap_or(Json::Null);
+        let text = String::from_utf8_lossy(&asked.body);
+        self.json.as_ref().is_none_or(|wanted| json() == *wanted)
+            && self.json_subset.as_ref().is_none_or(|wanted| is_subset(wanted, &json()))
+            && self.form.as_ref().is_none_or(|wanted| has_form(&text, wanted))
+            && self.prefix.as_ref().is_none_or(|prefix| text.starts_with(prefix.as_str()))
+            && self.header.as_ref().is_none_or(|wanted| has_headers(asked.headers, wanted))
+            && self
+                .xmlrpc_method
+                .as_ref()
+                .is_none_or(|method| text.contains(&format!("<methodName>{method}</methodName>")))
+    }
+}
+
+fn is_subset(wanted: &Json, found: &Json) -> bool {
+    match (wanted, found) {
+        (Json::Object(wanted), Json::Object(found)) => wanted
+            .iter()
+            .all(|(key, value)| found.get(key).is_some_and(|found| is_subset(value, found))),
+        _ => wanted == found,
+    }
+}
+
+fn has_form(body: &str, wanted: &BTreeMap<String, String>) -> bool {
+    let Ok(url) = Url::parse(&format!("http://mock/?{body}")) else { return false };
+    let fields: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
+    wanted.iter().all(|(name, value)| fields.get(name) == Some(value))
+}
+
+fn has_headers(headers: &HeaderMap, wanted: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(name, value)| headers.get(name).is_some_and(|found| found == value))
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

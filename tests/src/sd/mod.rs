@@ -1,0 +1,14 @@
+//! Service discovery replayed against recorded backends: the cases of `sd-fixtures`.
+//!
+//! A case is a configuration, a backend that behaves as written, and what discovery tells then.
+//! The backends are real: HTTP and DNS servers on loopback, files in a directory.
+
+mod case;
+mod compare;
+pub mod dns;
+pub mod mock;
+mod replay;
+
+pub use case::{Case, cases};
+pub use compare::{ExpectedGroup, State};
+pub use replay::replay;

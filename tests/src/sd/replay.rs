@@ -1,0 +1,191 @@
+//! Running a case.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use periskop_core::discovery::{Discovery, DiscoveryError};
+use periskop_core::target::TargetGroup;
+use periskop_discovery::{BuildOptions, DiscoveryConfig, dns_sd::DnsServers};
+use tokio::time::timeout;
+
+use super::case::{Case, Expected, FileStep, Placeholders};
+use super::compare::{ExpectedGroup, Order, State, compare_groups, contains_partial};
+use super::dns::DnsServer;
+use super::mock::Mock;
+use crate::PATIENCE;
+
+/// Where a case refreshes more than once, it does so this often instead of as configured.
+const OFTEN: Duration = Duration::from_millis(200);
+/// Where nothing is to be told, not even an error, nothing comes for so long.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Runs a case against its backend.
+///
+/// # Errors
+///
+/// What went otherwise than recorded.
+pub async fn replay(case: &Case) -> Result<(), String> {
+    let run = async {
+        match case.request.transport.as_str() {
+            "http" => replay_http(case).await,
+            "dns" => replay_dns(case).await,
+            "file" => replay_file(case).await,
+            other => Err(format!("no backend for {other}")),
+        }
+    };
+    timeout(PATIENCE, run).await.map_err(|_| "nothing more came".to_owned())?
+}
+
+async fn replay_http(case: &Case) -> Result<(), String> {
+    let mock = Mock::start(case.request.routes.clone(), case.dir.clone()).await;
+    let places = Placeholders::server(mock.address());
+    let expected = case.expected(&places);
+    let mut config = case.config(&places)?;
+    if let (Some(_), DiscoveryConfig::Http(http)) = (&expected.sequence, &mut config) {
+        http.refresh_interval = OFTEN;
+    }
+    let discovery = build(&config, &BuildOptions::default())?;
+    match &expected.sequence {
+        Some(sequence) => follow(discovery, &mock, sequence, expected.order()).await,
+        None => check_first(discovery, &expected).await,
+    }
+}
+
+async fn replay_dns(case: &Case) -> Result<(), String> {
+    let question = case.request.dns.as_ref().ok_or("a case without a question")?;
+    let server = DnsServer::answering(question).await;
+    let places = Placeholders::default();
+    let dns = DnsServers::Fixed { servers: vec![server.address()], search: Vec::new(), ndots: 1 };
+    let options = BuildOptions { dns, ..BuildOptions::default() };
+    let discovery = build(&case.config(&places)?, &options)?;
+    check_first(discovery, &case.expected(&places)).await
+}
+
+fn build(config: &DiscoveryConfig, options: &BuildOptions) -> Result<Box<dyn Discovery>, String> {
+    config.build(options).map_err(|error| format!("cannot be built: {error}"))
+}
+
+impl Expected {
+    fn order(&self) -> Order {
+        Order::from_name(self.order.as_deref())
+    }
+}
+
+/// One look at the backend, and what is told of it.
+async fn check_first(mut discovery: Box<dyn Discovery>, expected: &Expected) -> Result<(), String> {
+    match (discovery.next().await, &expected.error) {
+        (Ok(groups), Some(wanted)) => Err(format!("told {groups:?}, wanted the error {wanted:?}")),
+        (Err(error), Some(wanted)) if error.to_string().contains(wanted.as_str()) => Ok(()),
+        (Err(error), Some(wanted)) => Err(format!("wanted the error {wanted:?}, got {error}")),
+        (Err(error), None) => Err(format!("failed: {error}")),
+        (Ok(groups), None) => {
+            let groups = told(&groups);
+            contains_partial(&groups, &expected.partial)?;
+            match &expected.groups {
+                Some(wanted) => compare_groups(&groups, wanted, expected.order()),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// The state after each refresh. A refresh is over when the next one asks the backend.
+async fn follow(
+    mut discovery: Box<dyn Discovery>,
+    mock: &Mock,
+    sequence: &[Option<Vec<ExpectedGroup>>],
+    order: Order,
+) -> Result<(), String> {
+    let (mut state, mut wanted) = (State::default(), State::default());
+    for (i, update) in sequence.iter().enumerate() {
+        loop {
+            tokio::select! {
+                biased;
+                groups = discovery.next() => {
+                    state.update(told(&groups.map_err(|e| format!("refresh {i} failed: {e}"))?));
+                    wanted.update(update.iter().flatten().cloned());
+                    if state.compare(&wanted, order).is_ok() {
+                        break;
+                    }
+                }
+                () = mock.requests(i + 2) => {
+                    wanted.update(update.iter().flatten().cloned());
+                    break;
+                }
+            }
+        }
+        state
+            .compare(&wanted, order)
+            .map_err(|difference| format!("refresh {i}:\n{difference}"))?;
+    }
+    Ok(())
+}
+
+async fn replay_file(case: &Case) -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut places = Placeholders::default();
+    places.set("{{DIR}}", dir.path().display().to_string());
+    let expected = case.expected(&places);
+    let mut discovery = build(&case.config(&places)?, &BuildOptions::default())?;
+    let (mut state, mut wanted) = (State::default(), State::default());
+    // The directory is empty, and watched from now on.
+    state.update(told(&discovery.next().await.map_err(|e| e.to_string())?));
+
+    let updates = expected.sequence.as_deref().unwrap_or_default();
+    for (i, (step, update)) in case.request.steps.iter().zip(updates).enumerate() {
+        let step: FileStep = serde_json::from_value(step.clone()).map_err(|e| e.to_string())?;
+        apply(&step, case, dir.path()).map_err(|e| format!("step {i}: {e}"))?;
+        let before = wanted.clone();
+        wanted.update(update.iter().flatten().cloned());
+        match update {
+            // What cannot be read is told as an error, and changes nothing.
+            None => match timeout(QUIET, discovery.next()).await {
+                Ok(Ok(groups)) => state.update(told(&groups)),
+                Ok(Err(DiscoveryError::Invalid { .. })) | Err(_) => {}
+                Ok(Err(error)) => return Err(format!("step {i}: another error: {error}")),
+            },
+            Some(_) if wanted == before => {}
+            Some(_) => {
+                while state.compare(&wanted, expected.order()).is_err() {
+                    let next = timeout(PATIENCE / 4, discovery.next()).await;
+                    match next {
+                        Ok(Ok(groups)) => state.update(told(&groups)),
+                        // Of a file that is no longer as bad.
+                        Ok(Err(_)) => {}
+                        Err(_) => break,
+                    }
+                }
+            }
+        }
+        let compared = state.compare(&wanted, expected.order());
+        compared.map_err(|difference| format!("step {i}:\n{difference}"))?;
+    }
+    Ok(())
+}
+
+/// Does one step; `copy` and `write` replace the file in one go.
+fn apply(step: &FileStep, case: &Case, dir: &Path) -> std::io::Result<()> {
+    let replace = |to: &str, data: &[u8]| {
+        let beside = dir.join("being-written");
+        fs::write(&beside, data)?;
+        fs::rename(beside, dir.join(to))
+    };
+    match step {
+        FileStep::Copy { from, to } => {
+            let fixtures = case.dir.parent().unwrap_or(&case.dir);
+            replace(to, &fs::read(fixtures.join(from))?)
+        }
+        FileStep::Write { to, data } => replace(to, data.as_bytes()),
+        FileStep::Append { to, data } => {
+            fs::OpenOptions::new().append(true).open(dir.join(to))?.write_all(data.as_bytes())
+        }
+        FileStep::Remove { to } => fs::remove_file(dir.join(to)),
+        FileStep::Rename { from, to } => fs::rename(dir.join(from), dir.join(to)),
+    }
+}
+
+fn told(groups: &[TargetGroup]) -> Vec<ExpectedGroup> {
+    groups.iter().map(ExpectedGroup::from).collect()
+}
