@@ -185,3 +185,13 @@ pub(crate) fn redact_url(url: &Url) -> Url {
     }
     shown
 }
+
+/// The same for a text that is meant to be a URL, kept as it was written where it can be.
+pub(crate) fn redact_text(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(url) if url.password().is_some() => redact_url(&url).into(),
+        // Whatever this is, it holds what looks like credentials.
+        Err(_) if text.contains('@') => Secret::HIDDEN.into(),
+        _ => text.to_owned(),
+    }
+}

@@ -155,7 +155,9 @@ impl TokenSource {
             form.append_pair("client_id", &self.config.client_id);
             form.append_pair("client_secret", secret.expose());
         }
-        form.extend_pairs(&self.config.endpoint_params);
+        for (name, value) in &self.config.endpoint_params {
+            form.append_pair(name, value.expose());
+        }
         form.finish()
     }
 
