@@ -25,7 +25,11 @@ const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// The counters of a server.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(Mutex<Counters>);
+pub(crate) struct Metrics {
+    counters: Mutex<Counters>,
+    /// Apart, so that no scrape waits while a long page is written.
+    occurrences: Mutex<Occurrences>,
+}
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -36,7 +40,6 @@ struct Counters {
     pruned_incarnations: u64,
     pruned_errors: u64,
     reload: Option<Reload>,
-    occurrences: Occurrences,
 }
 
 /// The scrapes of one service.
@@ -60,7 +63,7 @@ struct Reload {
 
 impl Metrics {
     fn counters(&self) -> MutexGuard<'_, Counters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A target was scraped, well or not.
@@ -130,14 +133,17 @@ impl Metrics {
         options: MetricsConfig,
         format: Format,
     ) -> String {
-        let mut counters = self.counters();
         let mut page = Page::new(format);
         build_info(&mut page, started);
         targets(&mut page, engine);
-        counters.scrapes(&mut page);
-        counters.application(&mut page);
-        counters.occurrences.write(&mut page, engine.state(), options);
-        state(&mut page, engine, &counters);
+        {
+            let counters = self.counters();
+            counters.scrapes(&mut page);
+            counters.application(&mut page);
+            state(&mut page, engine, &counters);
+        }
+        let mut occurrences = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
+        occurrences.write(&mut page, engine.state(), options);
         page.finish()
     }
 }
