@@ -39,7 +39,7 @@ struct Queue {
 }
 
 enum Write {
-    Commit(Delta),
+    Commit(Box<Delta>),
     Prune(Pruned),
 }
 
@@ -60,7 +60,7 @@ impl Journal {
         let mut queue = shared.queue();
         match queue.writes.back_mut() {
             Some(Write::Commit(before)) => before.append(delta),
-            _ => queue.writes.push_back(Write::Commit(delta)),
+            _ => queue.writes.push_back(Write::Commit(Box::new(delta))),
         }
         shared.wake.notify_one();
     }
@@ -160,7 +160,7 @@ impl<F: Fn(&StorageError) + Send + 'static> Writer<F> {
         let mut queue = self.shared.queue();
         for later in std::mem::take(&mut queue.writes) {
             match (writes.back_mut(), later) {
-                (Some(Write::Commit(before)), Write::Commit(delta)) => before.append(delta),
+                (Some(Write::Commit(before)), Write::Commit(delta)) => before.append(*delta),
                 (_, later) => writes.push_back(later),
             }
         }

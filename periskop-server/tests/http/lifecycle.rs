@@ -94,7 +94,7 @@ async fn a_store_that_is_away_is_waited_for() {
     let target = instance(payload(&["k"])).await;
     // Not there for the first two attempts; gone again after it was loaded.
     let store = Faulty::new(MemoryStorage::new(), |operation| {
-        (operation < 2 || operation > 3).then_some(Fault::Before)
+        (!(2..=3).contains(&operation)).then_some(Fault::Before)
     });
     let server =
         Server::serve(Periskop::builder().config(config(target)).storage(store).build()).await;
@@ -122,6 +122,11 @@ async fn it_lives_below_a_path_of_another_application() {
     assert_eq!(get("/ops/errors/-/health").await, (200, "OK".to_owned()));
     assert_eq!(get("/ops/errors/services/").await.0, 200);
     assert_eq!(get("/ops/errors/api/v1/errors").await.0, 200);
+    for top in ["/ops/errors", "/ops/errors/", "/ops/errors/?x=y"] {
+        let page = get(top).await;
+        assert_eq!(page.0, 200, "{top}");
+        assert!(page.1.contains("/ops/errors/assets/"), "links begin with the base path");
+    }
     assert_eq!(get("/services/").await.0, 404);
     tokio::time::timeout(Duration::from_secs(10), periskop.stop()).await.unwrap();
 }
