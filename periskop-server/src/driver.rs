@@ -210,7 +210,10 @@ impl Driver {
                 Output::Scrape(request) => self.scrape(request),
                 Output::Changed(delta) => self.store.changed(delta),
                 Output::Pruned(pruned) => {
-                    self.handle.metrics().pruned(pruned.errors.len(), pruned.incarnations);
+                    self.handle.metrics().pruned(
+                        pruned.errors.len(),
+                        pruned.incarnations.values().map(Vec::len).sum(),
+                    );
                     self.store.pruned(pruned);
                 }
                 Output::Event(event) => tell(&event),
