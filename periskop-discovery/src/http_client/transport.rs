@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::ClientBuilder;
 use reqwest::header::HeaderValue;
+use rustls::ClientConfig;
 use tokio::sync::RwLock;
 use url::Url;
 
@@ -29,6 +30,8 @@ pub(super) struct Transport {
 
 struct Current {
     material: TlsMaterial,
+    /// What `material` makes; its clones share authorities and keys.
+    config: ClientConfig,
     client: reqwest::Client,
     named: NamedClients,
 }
@@ -40,8 +43,9 @@ impl Current {
         http2: bool,
         material: TlsMaterial,
     ) -> Result<Self, HttpError> {
-        let client = finish(builder(tls, http2, &material)?, proxy)?;
-        Ok(Self { material, client, named: NamedClients::default() })
+        let config = material.build(tls)?;
+        let client = finish(builder(config.clone(), http2), proxy)?;
+        Ok(Self { material, config, client, named: NamedClients::default() })
     }
 }
 
@@ -80,7 +84,7 @@ impl Transport {
         };
         // HTTP/2 has no place for another host than the URL's.
         let client = current.named.client(url, |instead| {
-            let builder = builder(&self.tls, false, &current.material)?;
+            let builder = builder(current.config.clone(), false);
             finish(builder.dns_resolver(instead), &self.proxy)
         })?;
         Ok((client, renamed, Some(host)))
@@ -104,20 +108,20 @@ impl Transport {
     }
 }
 
-fn builder(
-    tls: &TlsConfig,
-    http2: bool,
-    material: &TlsMaterial,
-) -> Result<ClientBuilder, HttpError> {
+fn builder(mut config: ClientConfig, http2: bool) -> ClientBuilder {
+    if http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
     let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(material.build(tls, http2)?)
+        .tls_backend_preconfigured(config)
         // The environment counts only where the settings say so.
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT);
-    Ok(if http2 { builder } else { builder.http1_only() })
+    if http2 { builder } else { builder.http1_only() }
 }
 
 fn finish(mut builder: ClientBuilder, proxy: &ProxyConfig) -> Result<reqwest::Client, HttpError> {
