@@ -128,8 +128,10 @@ impl DnsServer {
         let (tcp, udp) = bind().await;
         let address = tcp.local_addr().expect("a bound socket has an address");
         let zone = Shared::new(RwLock::new(zone));
-        let tasks =
-            [tokio::spawn(serve_udp(udp, zone.clone())), tokio::spawn(serve_tcp(tcp, zone))];
+        let tasks = [
+            tokio::spawn(serve_udp(udp, zone.clone())),
+            tokio::spawn(serve_tcp(tcp, zone.clone())),
+        ];
         Self { address, zone, tasks }
     }
 
