@@ -1,6 +1,7 @@
 //! One payload of an exporter, parsed but not yet merged.
 
-use crate::ids::AggregationKey;
+use crate::aggregate::{Incarnation, Since};
+use crate::ids::{AggregationKey, ReplicaId, SourceId};
 use crate::occurrence::{Occurrence, Severity};
 use crate::time::Timestamp;
 
@@ -19,6 +20,14 @@ pub struct Report {
     pub skipped: usize,
     /// What was wrong with parts of the payload, in words, bounded in number.
     pub warnings: Vec<Warning>,
+}
+
+impl Report {
+    /// The name of the source that pushed it. Pushers that do not tell a `target_uuid` cannot be
+    /// told apart, at any gateway.
+    pub fn source_of_push(&self) -> &str {
+        self.target_uuid.as_deref().unwrap_or("push:")
+    }
 }
 
 /// Something that cost only itself.
@@ -62,6 +71,19 @@ pub struct ReportedIncarnation {
     pub risen: Option<Timestamp>,
     /// Since when nobody exports it there.
     pub gone: Option<Timestamp>,
+}
+
+impl ReportedIncarnation {
+    /// Which incarnation it is.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        let since = match &self.life {
+            ReportedLife::Since(created_at) => Since::CreatedAt(*created_at),
+            ReportedLife::Reset { observer, n } => {
+                Since::Reset { observer: ReplicaId::from_text(observer), n: *n }
+            }
+        };
+        Incarnation { source: SourceId::of(&self.source), since }
+    }
 }
 
 /// How a life of a counter is told from the next.

@@ -8,7 +8,7 @@ use crate::ids::{AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{lower, raise};
 use crate::observer::Observer;
 use crate::observer::exports::{self, Exports};
-use crate::report::{Report, ReportedError, ReportedIncarnation, ReportedLife};
+use crate::report::{Report, ReportedError, ReportedIncarnation};
 use crate::state::{Delta, Source};
 use crate::texts::Texts;
 use crate::time::Timestamp;
@@ -164,14 +164,8 @@ impl Observer {
 
 impl Told {
     fn listed(listed: &ReportedIncarnation) -> Self {
-        let since = match &listed.life {
-            ReportedLife::Since(created_at) => Since::CreatedAt(*created_at),
-            ReportedLife::Reset { observer, n } => {
-                Since::Reset { observer: ReplicaId::from_text(observer), n: *n }
-            }
-        };
         Self {
-            incarnation: Incarnation { source: SourceId::of(&listed.source), since },
+            incarnation: listed.incarnation(),
             count: listed.count,
             newest: listed.newest,
             risen: listed.risen,

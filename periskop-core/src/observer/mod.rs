@@ -185,8 +185,7 @@ impl Observer {
 
     /// A process pushed its state.
     pub fn pushed(&mut self, now: Timestamp, service: &ServiceName, report: Report) -> Delta {
-        let name = report.target_uuid.clone().unwrap_or_else(|| "push:".to_owned());
-        let (source, named) = self.source(&name, None);
+        let (source, named) = self.source(report.source_of_push(), None);
         let mut delta = Delta::default();
         self.state.join_service(service, [self.id], &mut delta);
         let local = self.local.entry(service.clone()).or_default();

@@ -46,7 +46,8 @@ impl Observer {
         pruned
     }
 
-    fn expired(&self, now: Timestamp) -> Pruned {
+    /// What a prune would forget now.
+    pub(crate) fn expired(&self, now: Timestamp) -> Pruned {
         let retention = self.settings.retention;
         let expired =
             |known: &Known| known.age.gone_since().is_some_and(|gone| gone.plus(retention) <= now);

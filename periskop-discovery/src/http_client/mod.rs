@@ -8,11 +8,12 @@
 //! to another host is followed without them and without the headers that were configured.
 //!
 //! TLS is rustls with ring: versions 1.2 and 1.3. `server_name` decides which certificate is
-//! accepted; the name indicated to the server (SNI) is the URL's.
+//! asked for (SNI, but behind a proxy) and accepted.
 
 mod decode;
 mod effective;
 mod error;
+mod named;
 mod oauth2;
 mod proxy;
 mod request;

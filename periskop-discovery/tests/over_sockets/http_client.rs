@@ -82,6 +82,22 @@ mod tls {
     }
 
     #[tokio::test]
+    async fn server_name_chooses_among_the_certificates_of_a_server() {
+        let authority = Authority::new();
+        let config = authority.server_of_two("wrong.internal", "backend.internal");
+        let server = Server::tls(config, |_| ok("")).await;
+        let ca = authority.pem().replace('\n', "\n    ");
+        let named =
+            client(&format!("tls_config:\n  server_name: backend.internal\n  ca: |\n    {ca}\n"));
+        for _ in 0..2 {
+            assert_eq!(get(&named, server.url("/")).await.unwrap().status(), 200);
+        }
+        let host = server.address.to_string();
+        assert_eq!(server.last().header("host"), Some(host.as_str()), "still who is meant");
+        assert_eq!(server.connections(), 1, "kept alive");
+    }
+
+    #[tokio::test]
     async fn any_certificate_will_do_where_verification_is_off() {
         let server = Server::tls(Authority::new().server("other"), |_| ok("")).await;
         assert!(get(&client("{}"), server.url("/")).await.is_err());

@@ -10,7 +10,8 @@ use periskop_discovery::http_client::{HttpClient, HttpClientConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::io::{AsyncWriteExt as _, BufReader};
@@ -215,10 +216,45 @@ impl Authority {
         server_config(&cert, &key, None)
     }
 
-    /// The same, for clients of this authority only.
+    /// TLS of a server of two names: the first is the one it shows to whoever does not ask.
+    pub(crate) fn server_of_two(&self, default: &str, asked_for: &str) -> ServerConfig {
+        let provider = rustls::crypto::ring::default_provider();
+        let certified = |name: &str| {
+            let (cert, key) = self.issue(name);
+            let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            Arc::new(CertifiedKey::from_der(vec![cert], key, &provider).unwrap())
+        };
+        let two = Two {
+            default: certified(default),
+            name: asked_for.to_owned(),
+            asked_for: certified(asked_for),
+        };
+        ServerConfig::builder_with_provider(Arc::new(provider.clone()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(two))
+    }
+
+    /// TLS of a server of this name, for clients of this authority only.
     pub(crate) fn server_for_clients(&self, name: &str) -> ServerConfig {
         let (cert, key) = self.issue(name);
         server_config(&cert, &key, Some(self))
+    }
+}
+
+#[derive(Debug)]
+struct Two {
+    default: Arc<CertifiedKey>,
+    name: String,
+    asked_for: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Two {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked_for = hello.server_name() == Some(&*self.name);
+        Some(if asked_for { self.asked_for.clone() } else { self.default.clone() })
     }
 }
 

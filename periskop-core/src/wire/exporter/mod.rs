@@ -4,7 +4,8 @@
 //! exports of a merged state is one JSON document. [`parse`] reads what the published clients
 //! really send: a bad part costs itself, with a [`Warning`](crate::Warning), and only what is no
 //! such document at all is a [`PayloadError`]: the target is down. [`parse_changed`] reads only
-//! what its [`Memo`] has not seen. [`Writer`] writes what every reader of the format understands.
+//! what its [`Memo`] has not seen. [`Writer`] writes what every reader of the format understands,
+//! and [`Exported`] what is known of many sources.
 //!
 //! Bytes are hostile here: nothing recurses, and what is kept is bounded by [`Limits`] and masked
 //! by a [`Redactor`] before it is kept.
@@ -27,6 +28,7 @@
 //! # Ok::<(), periskop_core::wire::exporter::PayloadError>(())
 //! ```
 
+mod export;
 mod limits;
 mod memo;
 mod occurrence;
@@ -38,6 +40,7 @@ mod writer;
 #[cfg(test)]
 mod properties;
 
+pub use export::Exported;
 pub use limits::Limits;
 pub use memo::{Memo, parse_changed};
 pub use parse::parse;
