@@ -4,7 +4,7 @@ use periskop_core::config::{self, At, Fields, MAX_DEPTH, MAX_NODES, Node, Proble
 
 /// Whatever is read must stay within the limits, read back equal from what it prints, and be
 /// taken apart by every kind of taker without a panic.
-pub fn config(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let node = match config::parse(&text) {
         Ok(node) => node,
@@ -80,6 +80,6 @@ fn is_printable(node: &Node) -> bool {
 mod tests {
     #[test]
     fn a_configuration_is_taken() {
-        super::config(b"a: [1, {b: ~}]\nc: !!binary /w==\n");
+        super::run(b"a: [1, {b: ~}]\nc: !!binary /w==\n");
     }
 }

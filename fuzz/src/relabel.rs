@@ -7,7 +7,7 @@ use periskop_core::target::{self, Labels, MAX_LABELS, MAX_VALUE, NameScheme, Rel
 /// line after it for a label, `name=value`. Whatever is decoded must apply without a panic and
 /// within the limits, read back as it is printed, and leave nothing for a second look: labels
 /// that came out are labels that go in.
-pub fn relabel(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (rules, labels) = text.split_once("\n---\n").unwrap_or((&text, ""));
     let Ok(node) = config::parse(rules) else { return };
@@ -45,6 +45,6 @@ fn decode(list: &Node) -> Result<Vec<RelabelConfig>, Problems> {
 mod tests {
     #[test]
     fn a_rule_and_its_labels_are_taken() {
-        super::relabel(b"- {source_labels: [a], target_label: b}\n---\na=1\nc=\n");
+        super::run(b"- {source_labels: [a], target_label: b}\n---\na=1\nc=\n");
     }
 }

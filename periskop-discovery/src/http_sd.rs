@@ -14,7 +14,7 @@ use url::{ParseError, Url};
 
 use crate::config::BuildError;
 use crate::groups::groups_from_json;
-use crate::http_client::{HttpClient, HttpClientConfig, HttpError, redact_url};
+use crate::http_client::{HttpClient, HttpClientConfig, HttpError, redact_text};
 use crate::polling::{Found, Refresh};
 
 /// Prometheus's default.
@@ -65,10 +65,7 @@ impl HttpConfig {
 
     /// The URL as configured, but for a password in it.
     fn shown_url(&self) -> String {
-        match Url::parse(&self.url) {
-            Ok(url) if url.password().is_some() => redact_url(&url).to_string(),
-            _ => self.url.clone(),
-        }
+        redact_text(&self.url)
     }
 }
 

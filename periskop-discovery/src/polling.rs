@@ -12,6 +12,32 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::known::Known;
 
 /// A mechanism that knows how to look, but not when, nor what has changed since.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use periskop_core::discovery::DiscoveryError;
+/// use periskop_core::target::{Labels, TargetGroup};
+/// use periskop_discovery::{Found, Polling, Refresh};
+/// use std::time::Duration;
+///
+/// struct Inventory;
+///
+/// #[async_trait]
+/// impl Refresh for Inventory {
+///     async fn refresh(&mut self) -> Result<Found, DiscoveryError> {
+///         let target = Labels::from([("__address__", "10.0.0.1:8080"), ("__meta_rack", "a1")]);
+///         let targets = vec![target];
+///         let labels = Labels::new();
+///         Ok(vec![TargetGroup { source: "inventory".into(), targets, labels }].into())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use periskop_core::discovery::Discovery as _;
+/// let mut discovery = Polling::new(Inventory, Duration::from_secs(60));
+/// assert_eq!(discovery.next().await.unwrap()[0].source, "inventory");
+/// # }
+/// ```
 #[async_trait]
 pub trait Refresh: Send + 'static {
     /// Looks once. It sets its own timeouts.

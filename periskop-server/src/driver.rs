@@ -13,16 +13,17 @@ use periskop_core::aggregate::{Act, ActionId};
 use periskop_core::engine::{
     Engine, Event, Health, Output, ScrapeFailure, ScrapeRequest, ScrapeResult,
 };
+use periskop_core::storage::{Storage, StorageError};
 use periskop_core::target::TargetId;
-use periskop_core::{AggregateId, HttpContext, ServiceName, UnknownError};
+use periskop_core::{AggregateId, HttpContext, Observer, ReplicaId, ServiceName, State};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::api::without_userinfo;
 use crate::clock;
 use crate::config::Config;
-use crate::handle::Handle;
-use crate::persist::Store;
+use crate::handle::{ActError, Handle};
+use crate::persist::Journal;
 use crate::providers::{Providers, Told};
 use crate::scraper::{Failure, Scrape, Scraper};
 
@@ -31,6 +32,13 @@ pub(crate) const INBOX: usize = 1024;
 
 /// The longest sleep: a clock that was set forward is noticed by then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// How long people wait for what they did to be durable, and a stop for everything to be.
+const STORE_WITHIN: Duration = Duration::from_secs(2);
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pause before a store that could not be loaded is tried again: from the first to the second.
+const LOAD_RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// How often what is remembered of departed targets is dropped.
 const CLEANING: Duration = Duration::from_secs(60);
@@ -45,7 +53,7 @@ pub(crate) enum Message {
         act: Act,
         by: String,
         why: String,
-        answer: oneshot::Sender<Result<(), UnknownError>>,
+        answer: oneshot::Sender<Result<(), ActError>>,
     },
     /// There is another configuration.
     Configure { config: Arc<Config>, answer: oneshot::Sender<()> },
@@ -58,8 +66,11 @@ pub(crate) struct Driver {
     handle: Handle,
     inbox: mpsc::Receiver<Message>,
     providers: Providers,
-    store: Store,
+    storage: Option<Box<dyn Storage>>,
+    journal: Journal,
     scraper: Arc<Scraper>,
+    /// What discoveries told before the state was loaded.
+    early: Vec<Told>,
     scrapes: JoinSet<Scrape>,
     /// Whose scrape a task is.
     under_way: HashMap<Id, ScrapeRequest>,
@@ -70,14 +81,16 @@ impl Driver {
         handle: Handle,
         inbox: mpsc::Receiver<Message>,
         providers: Providers,
-        store: Store,
+        storage: Option<Box<dyn Storage>>,
     ) -> Self {
         Self {
             handle,
             inbox,
             providers,
-            store,
+            storage,
+            journal: Journal::default(),
             scraper: Arc::new(Scraper::new()),
+            early: Vec::new(),
             scrapes: JoinSet::new(),
             under_way: HashMap::new(),
         }
@@ -85,7 +98,11 @@ impl Driver {
 
     /// Runs until it is told to stop or nobody can tell it any more.
     pub(crate) async fn run(mut self) {
+        let Some(writer) = self.load().await else { return };
         self.configure(&self.handle.config());
+        for told in std::mem::take(&mut self.early) {
+            self.take_told(told);
+        }
         self.handle.set_ready();
         let mut next_cleaning = clock::now().plus(CLEANING);
         loop {
@@ -95,13 +112,13 @@ impl Driver {
             tokio::select! {
                 message = self.inbox.recv() => match message {
                     Some(Message::Stop { answer }) => {
-                        self.scrapes.shutdown().await;
+                        self.stop().await;
                         // Whoever asked may be gone.
                         let _ = answer.send(());
-                        return;
+                        break;
                     }
                     Some(message) => self.take(message),
-                    None => return,
+                    None => break,
                 },
                 Some(ended) = self.scrapes.join_next_with_id() => self.take_scrape(ended),
                 () = tokio::time::sleep(until_due.min(LONGEST_SLEEP)) => {}
@@ -115,6 +132,52 @@ impl Driver {
                 self.handle.write(|engine| engine.handle_timeout(now));
             }
         }
+        drop(writer);
+    }
+
+    /// Takes up what is stored, for as long as it takes: a store that is away is waited for.
+    /// `None` when the server is to stop before.
+    async fn load(&mut self) -> Option<JoinSet<()>> {
+        let mut writers = JoinSet::new();
+        let Some(mut storage) = self.storage.take() else { return Some(writers) };
+        let mut pause = LOAD_RETRY.0;
+        let loaded = loop {
+            tokio::select! {
+                biased;
+                () = refuse_until_stopped(&mut self.inbox, &mut self.early, &self.handle) => {
+                    return None;
+                }
+                loaded = load(&mut *storage) => match loaded {
+                    Ok(loaded) => break loaded,
+                    Err(error) => note_store_failure(&self.handle, &error),
+                },
+            }
+            tokio::select! {
+                () = refuse_until_stopped(&mut self.inbox, &mut self.early, &self.handle) => {
+                    return None;
+                }
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOAD_RETRY.1),
+            }
+        };
+        let (id, state) = loaded;
+        let now = clock::now();
+        let settings = self.handle.config().state;
+        let observer = Observer::restore(id, settings, now, state);
+        self.handle.write(|engine| *engine = Engine::new(observer, now));
+        let handle = self.handle.clone();
+        let (journal, writer) =
+            Journal::new(storage, move |error| note_store_failure(&handle, error));
+        self.journal = journal;
+        writers.spawn(writer);
+        Some(writers)
+    }
+
+    async fn stop(&mut self) {
+        self.scrapes.shutdown().await;
+        self.do_what_follows();
+        if tokio::time::timeout(STOP_WITHIN, self.journal.durable()).await.is_err() {
+            tracing::error!("the store does not answer, what changed last is lost");
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -124,8 +187,17 @@ impl Driver {
             Message::Act { id, act, by, why, answer } => {
                 let action = ActionId(rand::random());
                 let done = self.handle.write(|e| e.handle_act(now, &id, action, act, &by, &why));
+                self.do_what_follows();
                 // Whoever asked may be gone, here and below; it is done all the same.
-                let _ = answer.send(done);
+                if done.is_err() {
+                    let _ = answer.send(Err(ActError::Unknown(id)));
+                    return;
+                }
+                let journal = self.journal.clone();
+                tokio::spawn(async move {
+                    let stored = tokio::time::timeout(STORE_WITHIN, journal.durable()).await;
+                    let _ = answer.send(stored.map_err(|_| ActError::NotStored));
+                });
             }
             Message::Configure { config, answer } => {
                 self.configure(&config);
@@ -143,7 +215,10 @@ impl Driver {
             self.take_told(failure);
         }
         let now = clock::now();
-        self.handle.write(|engine| engine.handle_services(now, specs));
+        self.handle.write(|engine| {
+            engine.handle_settings(now, config.state);
+            engine.handle_services(now, specs);
+        });
         self.forget_departed();
     }
 
@@ -208,10 +283,13 @@ impl Driver {
             let Some(output) = self.handle.write(Engine::poll_output) else { return };
             match output {
                 Output::Scrape(request) => self.scrape(request),
-                Output::Changed(delta) => self.store.changed(delta),
+                Output::Changed(delta) => self.journal.changed(delta),
                 Output::Pruned(pruned) => {
-                    self.handle.metrics().pruned(pruned.errors.len(), pruned.incarnations);
-                    self.store.pruned(pruned);
+                    self.handle.metrics().pruned(
+                        pruned.errors.len(),
+                        pruned.incarnations.values().map(Vec::len).sum(),
+                    );
+                    self.journal.pruned(pruned);
                 }
                 Output::Event(event) => tell(&event),
                 _ => {}
@@ -234,6 +312,42 @@ impl Driver {
         let services: HashSet<ServiceName> =
             self.handle.read(|engine| engine.services().map(|s| s.name().clone()).collect());
         self.handle.metrics().retain(|service| services.contains(service));
+    }
+}
+
+/// Who this process is, and what is stored.
+async fn load(storage: &mut dyn Storage) -> Result<(ReplicaId, State), StorageError> {
+    let id = storage.identify(ReplicaId::from_u64(rand::random())).await?;
+    Ok((id, storage.load().await?))
+}
+
+fn note_store_failure(handle: &Handle, error: &StorageError) {
+    tracing::error!(%error, "the store failed, it is tried again");
+    handle.metrics().store_failed();
+    handle.collector().record(Capture::of(error).key("store"));
+}
+
+/// Answers until the server is to stop: nothing can be done before the state is loaded.
+async fn refuse_until_stopped(
+    inbox: &mut mpsc::Receiver<Message>,
+    early: &mut Vec<Told>,
+    handle: &Handle,
+) {
+    loop {
+        match inbox.recv().await {
+            Some(Message::Told(told)) => early.push(told),
+            Some(Message::Act { answer, .. }) => drop(answer.send(Err(ActError::NotReady))),
+            Some(Message::Configure { config, answer }) => {
+                // It is what is begun with once the state is loaded.
+                handle.set_config(config);
+                let _ = answer.send(());
+            }
+            Some(Message::Stop { answer }) => {
+                let _ = answer.send(());
+                return;
+            }
+            None => return,
+        }
     }
 }
 

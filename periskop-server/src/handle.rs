@@ -50,6 +50,12 @@ pub enum ActError {
     /// There is no such error.
     #[error("no error `{}` in service `{}`", _0.key, _0.service)]
     Unknown(AggregateId),
+    /// It is done, but the store has not taken it yet: it is written when the store answers.
+    #[error("the store does not answer; this is kept in memory until it does")]
+    NotStored,
+    /// What is stored is not loaded yet.
+    #[error("what is stored is not loaded yet")]
+    NotReady,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -108,8 +114,7 @@ impl Handle {
         let (by, why) = (by.into(), why.into());
         let message = Message::Act { id: id.clone(), act, by, why, answer };
         self.0.inbox.send(message).await.map_err(|_| ActError::Stopping)?;
-        let done = answered.await.map_err(|_| ActError::Stopping)?;
-        done.map_err(|_| ActError::Unknown(id.clone()))
+        answered.await.unwrap_or(Err(ActError::Stopping))
     }
 
     /// Reads the configuration file again and takes it over. Services and targets that did not

@@ -89,7 +89,7 @@ impl Backend for Handle {
     async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused> {
         Handle::act(self, id, act, "", "").await.map_err(|error| match error {
             ActError::Unknown(_) => Refused::Unknown,
-            ActError::Stopping => Refused::Unavailable,
+            _ => Refused::Unavailable,
         })
     }
 }

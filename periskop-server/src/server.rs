@@ -4,14 +4,16 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use periskop_client::Collector;
 use periskop_core::discovery::Discovery;
 use periskop_core::engine::Engine;
+use periskop_core::storage::Storage;
 use periskop_core::{Observer, ReplicaId, ServiceName};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, Guard};
@@ -20,8 +22,10 @@ use crate::clock;
 use crate::config::{Config, ConfigError, ServiceConfig};
 use crate::driver::{Driver, INBOX};
 use crate::handle::{Handle, Parts};
-use crate::persist::Store;
 use crate::providers::Providers;
+
+/// How long requests may go on once the server is to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A running server: it discovers, scrapes and merges until it is stopped or dropped.
 ///
@@ -71,7 +75,23 @@ impl Periskop {
         self.handle.set_listening(address);
         let guard = Guard { loopback: address.ip().to_canonical().is_loopback() };
         let router = api::router(self.handle.clone(), guard);
-        axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+        let (stopping, stopped) = oneshot::channel();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            stop.await;
+            // Whoever waited is gone only if serving is over.
+            let _ = stopping.send(());
+        });
+        let grace_is_over = async {
+            if stopped.await.is_ok() {
+                tokio::time::sleep(GRACE).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            served = serving.into_future() => served?,
+            () = grace_is_over => tracing::warn!("some requests were cut off"),
+        }
         self.stop().await;
         Ok(())
     }
@@ -98,6 +118,7 @@ pub struct Builder {
     discoveries: Vec<(ServiceName, Box<dyn Discovery>)>,
     base_path: String,
     collector: Option<Collector>,
+    storage: Option<Box<dyn Storage>>,
 }
 
 impl Builder {
@@ -151,6 +172,14 @@ impl Builder {
         self
     }
 
+    /// Keeps what is known in a store of one's own, whatever `repository` says. The server is
+    /// ready once that is loaded.
+    #[must_use]
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Some(Box::new(storage));
+        self
+    }
+
     /// Adds the server's own errors to those of the program that embeds it.
     #[must_use]
     pub fn collector(mut self, collector: Collector) -> Self {
@@ -175,7 +204,7 @@ impl Builder {
             collector: self.collector.unwrap_or_default(),
             base_path: self.base_path,
         });
-        let driver = Driver::new(handle.clone(), messages, providers, Store::default());
+        let driver = Driver::new(handle.clone(), messages, providers, self.storage);
         Periskop { handle, driver: tokio::spawn(driver.run()) }
     }
 }

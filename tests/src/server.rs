@@ -131,17 +131,17 @@ impl Server {
         errors.into_iter().map(|error| (error.aggregation_key.clone(), error)).collect()
     }
 
-    /// The one error of `service` whose occurrences are of `class`, once its total is `count`.
+    /// The one error of `service` whose key or class is `name`, once its total is `count`.
     ///
     /// # Panics
     ///
     /// If it never gets there, or goes beyond.
-    pub async fn error_of(&self, service: &str, class: &str, count: u64) -> ShownError {
-        let what = format!("{class} of {service} is counted {count} times");
+    pub async fn error_of(&self, service: &str, name: &str, count: u64) -> ShownError {
+        let what = format!("{name} of {service} is counted {count} times");
         eventually(&what, || async {
             let mut errors = self.errors(service).await;
-            errors.retain(|_, error| error.latest_errors[0].error.class == class);
-            assert!(errors.len() <= 1, "{class} is one error: {errors:?}");
+            errors.retain(|key, error| key == name || error.latest_errors[0].error.class == name);
+            assert!(errors.len() <= 1, "{name} is one error: {errors:?}");
             match errors.into_values().next() {
                 Some(error) if error.total_count == count => Ok(error),
                 Some(error) => {

@@ -80,3 +80,8 @@ async fn python_tests(python: &OsString, file: &str, server: &Server) {
 async fn the_pages_show_what_was_scraped() {
     run("test_pages.py").await;
 }
+
+#[tokio::test]
+async fn the_pages_work_as_people_use_them() {
+    run("test_ui.py").await;
+}

@@ -148,7 +148,7 @@ fn configuration(hostile: &Target, healthy: &Target) -> String {
     let mut text = String::from("services:\n- name: hostile\n  static_configs:\n");
     for kind in DOWN.iter().chain(COUNTED.iter().map(|(kind, _)| kind)) {
         let _ = writeln!(text, "  - targets: ['{}']", hostile.address);
-        let _ = writeln!(text, "    labels: {{__metrics_path__: /{kind}, kind: {kind}}}");
+        let _ = writeln!(text, "    labels: {{__metrics_path__: /{kind}, kind: '{kind}'}}");
     }
     let interval = INTERVAL.as_millis();
     let scraper = format!("  scraper: {{refresh_interval: {interval}ms}}\n");

@@ -63,11 +63,11 @@ async fn a_counter_without_created_at_that_falls_goes_on_from_there() {
     })
     .await;
     let server = Server::scraping("plain", &target.address).await;
-    server.error_of("plain", "", 50).await;
+    server.error_of("plain", "Plain", 50).await;
     count.store(20, Ordering::SeqCst);
-    server.error_of("plain", "", 70).await;
+    server.error_of("plain", "Plain", 70).await;
     count.store(60, Ordering::SeqCst);
-    server.error_of("plain", "", 110).await;
+    server.error_of("plain", "Plain", 110).await;
 }
 
 #[tokio::test]

@@ -22,8 +22,9 @@ const MAX_ALIASED_TEXT: usize = 16 << 20;
 /// Reads the first document of a YAML text; further ones are not looked at, as in Prometheus.
 /// A text without any document is null.
 ///
-/// Anchors and aliases are expanded. Merge keys (`<<`) are resolved: a mapping's own keys win,
-/// and of several merged mappings the first.
+/// Anchors and aliases are expanded. Merge keys (`<<`) are resolved as in Go's `yaml.v2`: of
+/// several merged mappings the first wins, and between a mapping's own keys and a `<<` whichever
+/// is written later.
 ///
 /// # Errors
 ///
@@ -69,13 +70,20 @@ struct Open {
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, key: Option<(Key, Marker)>, merged: Vec<Node> },
+    Mapping { items: Vec<Item>, key: Option<(Key, Marker)> },
 }
 
 enum Key {
     Name(Scalar),
     /// `<<`, unquoted.
     Merge,
+}
+
+/// What a mapping holds, in file order.
+enum Item {
+    Own(Entry),
+    /// The mappings that stand at `<<`.
+    Merged(Vec<Node>),
 }
 
 struct Anchored {
@@ -111,8 +119,7 @@ impl Builder {
                 return Ok(None);
             }
             Event::MappingStart(anchor, _) => {
-                let content =
-                    Content::Mapping { entries: Vec::new(), key: None, merged: Vec::new() };
+                let content = Content::Mapping { items: Vec::new(), key: None };
                 self.begin(anchor, start, content)?;
                 return Ok(None);
             }
@@ -120,10 +127,7 @@ impl Builder {
                 let Some(open) = self.open.pop() else { return Ok(None) };
                 let value = match open.content {
                     Content::Sequence(items) => Value::Sequence(items),
-                    Content::Mapping { mut entries, merged, .. } => {
-                        merge(&mut entries, merged);
-                        Value::Mapping(entries)
-                    }
+                    Content::Mapping { items, .. } => Value::Mapping(merge(items)),
                 };
                 self.finished(open.anchor, value, open.start)?
             }
@@ -199,13 +203,13 @@ impl Builder {
                 };
                 *slot = Some((key, at));
             }
-            Content::Mapping { entries, key, merged } => {
+            Content::Mapping { items, key } => {
                 let Some((key, place)) = key.take() else { return Ok(None) };
                 let (line, column) = (place.line(), place.col() + 1);
-                match key {
-                    Key::Name(key) => entries.push(Entry { key, line, column, value: node }),
-                    Key::Merge => collect_merged(node, merged).map_err(|m| problem(place, m))?,
-                }
+                items.push(match key {
+                    Key::Name(key) => Item::Own(Entry { key, line, column, value: node }),
+                    Key::Merge => Item::Merged(mappings(node).map_err(|m| problem(place, m))?),
+                });
             }
         }
         Ok(None)
@@ -255,27 +259,46 @@ fn binary(text: &str) -> Result<Scalar, String> {
 }
 
 /// What stands at `<<`: a mapping or a list of mappings.
-fn collect_merged(node: Node, merged: &mut Vec<Node>) -> Result<(), String> {
+fn mappings(node: Node) -> Result<Vec<Node>, String> {
     match node.value {
-        Value::Mapping(_) => merged.push(node),
+        Value::Mapping(_) => Ok(vec![node]),
         Value::Sequence(items) if items.iter().all(|n| matches!(n.value, Value::Mapping(_))) => {
-            merged.extend(items);
+            Ok(items)
         }
-        _ => return Err("map merge requires map or sequence of maps as the value".into()),
+        _ => Err("map merge requires map or sequence of maps as the value".into()),
     }
-    Ok(())
 }
 
-/// Adds the keys that are not there yet.
-fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
-    if merged.is_empty() {
-        return;
+/// Puts in what is merged. As in Go's `yaml.v2` the later wins, of own keys and merged ones; own
+/// keys that are there twice stay, for decoding to report.
+fn merge(items: Vec<Item>) -> Vec<Entry> {
+    if items.iter().all(|item| matches!(item, Item::Own(_))) {
+        let own = |item| if let Item::Own(entry) = item { Some(entry) } else { None };
+        return items.into_iter().filter_map(own).collect();
     }
-    let mut there: HashSet<String> = entries.iter().map(|e| e.key.text().to_owned()).collect();
-    for node in merged {
-        let Value::Mapping(more) = node.value else { continue };
-        entries.extend(more.into_iter().filter(|e| there.insert(e.key.text().to_owned())));
+    let mut entries = Vec::new();
+    let (mut own, mut merged) = (HashSet::new(), HashSet::new());
+    for item in items.into_iter().rev() {
+        match item {
+            Item::Own(entry) => {
+                if !merged.contains(entry.key.text()) {
+                    own.insert(entry.key.text().to_owned());
+                    entries.push(entry);
+                }
+            }
+            Item::Merged(mappings) => {
+                for node in mappings {
+                    let Value::Mapping(more) = node.value else { continue };
+                    entries.extend(more.into_iter().filter(|entry| {
+                        let name = entry.key.text();
+                        !own.contains(name) && merged.insert(name.to_owned())
+                    }));
+                }
+            }
+        }
     }
+    entries.reverse();
+    entries
 }
 
 /// The recursion is bounded: no tree here is deeper than [`MAX_DEPTH`].
@@ -332,10 +355,12 @@ mod tests {
     #[test]
     fn aliases_are_expanded_and_merge_keys_resolved() {
         let text = "base: &b {x: 1, y: 2}\nuse: {<<: *b, y: 3}\nboth: {<<: [{z: 4}, *b]}\n\
+                    before: {y: 3, <<: *b}\n\
                     quoted: {'<<': 5}\n";
         let root = parse(text).unwrap();
         assert_eq!(root.get("use"), Some(&json(r#"{"y": 3, "x": 1}"#)));
         assert_eq!(root.get("both"), Some(&json(r#"{"z": 4, "x": 1, "y": 2}"#)));
+        assert_eq!(root.get("before"), Some(&json(r#"{"x": 1, "y": 2}"#)));
         assert_eq!(root.get("quoted"), Some(&json(r#"{"<<": 5}"#)));
     }
 

@@ -24,7 +24,7 @@ pub use service::{ServiceView, TargetStatus, TargetView};
 
 use crate::aggregate::{Act, ActionId, Status};
 use crate::ids::{AggregateId, ServiceName};
-use crate::observer::{Observer, UnknownError};
+use crate::observer::{Observer, Settings, UnknownError};
 use crate::report::Report;
 use crate::state::{Delta, State};
 use crate::target::{Labels, PoolChange, ProviderId, Schedule, ServiceSpec, TargetGroup, TargetId};
@@ -108,6 +108,12 @@ impl Engine {
                 self.emit(delta);
             }
         }
+    }
+
+    /// Takes how much is kept and for how long, from now on.
+    pub fn handle_settings(&mut self, now: Timestamp, settings: Settings) {
+        self.advance(now);
+        self.observer.set_settings(settings);
     }
 
     /// Takes what a discovery tells; see [`Discovery`](crate::discovery::Discovery).

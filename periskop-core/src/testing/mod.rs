@@ -5,6 +5,7 @@
 //! is told what runs a future.
 
 pub mod discovery;
+pub mod fleet;
 pub mod laws;
 pub mod search;
 pub mod state;

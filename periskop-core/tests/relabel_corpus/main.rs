@@ -6,6 +6,7 @@
 //! standard error; all failures of a file are told, not only the first.
 
 mod config_errors;
+mod config_probes;
 mod relabel;
 mod target;
 mod target_group;

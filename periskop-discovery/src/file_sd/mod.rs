@@ -3,7 +3,7 @@
 mod pattern;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,7 +82,8 @@ impl Files {
     fn read(&mut self, patterns: &[Pattern]) -> Found {
         let mut found = Found::default();
         let mut files = BTreeMap::new();
-        for path in patterns.iter().flat_map(Pattern::paths) {
+        let paths: BTreeSet<PathBuf> = patterns.iter().flat_map(Pattern::paths).collect();
+        for path in paths {
             match read(&path) {
                 Ok(groups) => {
                     files.insert(path, groups);

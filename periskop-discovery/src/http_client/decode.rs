@@ -147,7 +147,12 @@ impl OAuth2Config {
             ),
             scopes: fields.string_list("scopes").unwrap_or_default(),
             token_url: fields.string("token_url").unwrap_or_default(),
-            endpoint_params: fields.string_map("endpoint_params").unwrap_or_default(),
+            endpoint_params: fields
+                .string_map("endpoint_params")
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, value)| (name, Secret::new(value)))
+                .collect(),
             tls: fields.section("tls_config", TlsConfig::decode).unwrap_or_default(),
             proxy: ProxyConfig::take(&mut fields),
         };

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use periskop_core::config::{Node, Secret};
+use periskop_core::config::Node;
 
 use super::settings::{
     Auth, HttpClientConfig, OAuth2Config, ProxyChoice, ProxyConfig, TlsConfig, TlsVersion,
 };
-use super::{Source, redact_url};
+use super::{Source, redact_text, redact_url};
 
 /// Keys and values in the order of Prometheus.
 pub(crate) type Entries = Vec<(&'static str, Node)>;
@@ -56,15 +56,9 @@ impl OAuth2Config {
         let names = ["client_secret", "client_secret_file"];
         push_source(&mut entries, names, self.client_secret.as_ref());
         push_list(&mut entries, "scopes", self.scopes.iter().map(Node::from));
-        let url = match url::Url::parse(&self.token_url) {
-            Ok(url) if url.password().is_some() => redact_url(&url).to_string(),
-            _ => self.token_url.clone(),
-        };
-        entries.push(("token_url", url.into()));
+        entries.push(("token_url", redact_text(&self.token_url).into()));
         if !self.endpoint_params.is_empty() {
-            // Some endpoints take the secret as one of these, so the values are not shown.
-            let hidden = self.endpoint_params.keys().map(|name| (name, Secret::HIDDEN));
-            entries.push(("endpoint_params", Node::mapping(hidden)));
+            entries.push(("endpoint_params", Node::mapping(&self.endpoint_params)));
         }
         push_tls(&mut entries, &self.tls);
         push_proxy(&mut entries, &self.proxy);

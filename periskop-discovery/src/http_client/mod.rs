@@ -8,11 +8,12 @@
 //! to another host is followed without them and without the headers that were configured.
 //!
 //! TLS is rustls with ring: versions 1.2 and 1.3. `server_name` decides which certificate is
-//! accepted; the name indicated to the server (SNI) is the URL's.
+//! asked for (SNI, but behind a proxy) and accepted.
 
 mod decode;
 mod effective;
 mod error;
+mod named;
 mod oauth2;
 mod proxy;
 mod request;
@@ -184,4 +185,14 @@ pub(crate) fn redact_url(url: &Url) -> Url {
         let _ = shown.set_password(Some("xxxxx"));
     }
     shown
+}
+
+/// The same for a text that is meant to be a URL, kept as it was written where it can be.
+pub(crate) fn redact_text(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(url) if url.password().is_some() => redact_url(&url).into(),
+        // Whatever this is, it holds what looks like credentials.
+        Err(_) if text.contains('@') => Secret::HIDDEN.into(),
+        _ => text.to_owned(),
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use periskop_core::config::Secret;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -113,13 +113,16 @@ impl TokenSource {
 
     async fn ask(&self, style: Style, secret: &Secret) -> Result<Token, Refusal> {
         let asked = Instant::now();
-        let client = self.transport.client().await.map_err(Refusal::Final)?;
+        let (client, url, host) = self.transport.client(&self.url).await.map_err(Refusal::Final)?;
         let mut request = client
-            .post(self.url.clone())
+            .post(url)
             .timeout(TIMEOUT)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(self.form(style, secret));
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
         if style == Style::Header {
             let encode = |text: &str| {
                 url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
@@ -155,7 +158,9 @@ impl TokenSource {
             form.append_pair("client_id", &self.config.client_id);
             form.append_pair("client_secret", secret.expose());
         }
-        form.extend_pairs(&self.config.endpoint_params);
+        for (name, value) in &self.config.endpoint_params {
+            form.append_pair(name, value.expose());
+        }
         form.finish()
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
-    USER_AGENT,
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -106,8 +106,11 @@ impl RequestBuilder {
             replace(&mut headers, inner.own_headers().await?);
         }
         replace(&mut headers, self.headers.clone());
-        let client = inner.transport.client().await?;
-        let mut request = client.request(self.method.clone(), self.url.clone()).headers(headers);
+        let (client, url, host) = inner.transport.client(&self.url).await?;
+        if let Some(host) = host {
+            headers.entry(HOST).or_insert(host);
+        }
+        let mut request = client.request(self.method.clone(), url).headers(headers);
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }

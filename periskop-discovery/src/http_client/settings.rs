@@ -88,7 +88,7 @@ pub enum Auth {
 }
 
 /// Where a token is fetched, and with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OAuth2Config {
     /// `client_id`.
     pub client_id: String,
@@ -98,12 +98,27 @@ pub struct OAuth2Config {
     pub scopes: Vec<String>,
     /// `token_url` as configured; it is parsed when a client is built, as Prometheus does.
     pub token_url: String,
-    /// `endpoint_params`, sent with the request for a token.
-    pub endpoint_params: BTreeMap<String, String>,
+    /// `endpoint_params`, sent with the request for a token. Some endpoints take a password so.
+    pub endpoint_params: BTreeMap<String, Secret>,
     /// TLS towards the token endpoint.
     pub tls: TlsConfig,
     /// The proxy towards the token endpoint.
     pub proxy: ProxyConfig,
+}
+
+/// The URL may hold a password.
+impl std::fmt::Debug for OAuth2Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OAuth2Config")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .field("scopes", &self.scopes)
+            .field("token_url", &super::redact_text(&self.token_url))
+            .field("endpoint_params", &self.endpoint_params)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .finish()
+    }
 }
 
 /// `tls_config`.

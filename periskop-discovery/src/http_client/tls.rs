@@ -45,25 +45,20 @@ impl TlsMaterial {
             || tls.client_cert.as_ref().is_some_and(|c| file(&c.cert) || file(&c.key))
     }
 
-    /// The TLS that these make.
-    pub(super) fn build(&self, tls: &TlsConfig, http2: bool) -> Result<ClientConfig, HttpError> {
+    /// The TLS that these make, for any protocol within.
+    pub(super) fn build(&self, tls: &TlsConfig) -> Result<ClientConfig, HttpError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions(tls))
             .map_err(|_| invalid("min_version", "no version of TLS up to max_version is spoken"))?
             .dangerous()
             .with_custom_certificate_verifier(self.verifier(tls, provider)?);
-        let mut config = match (&self.cert, &self.key) {
+        match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => builder
                 .with_client_auth_cert(certificates("cert", cert)?, private_key(key)?)
-                .map_err(|e| invalid("cert", e.to_string()))?,
-            _ => builder.with_no_client_auth(),
-        };
-        if http2 {
-            config.alpn_protocols.push(b"h2".to_vec());
+                .map_err(|e| invalid("cert", e.to_string())),
+            _ => Ok(builder.with_no_client_auth()),
         }
-        config.alpn_protocols.push(b"http/1.1".to_vec());
-        Ok(config)
     }
 
     fn verifier(

@@ -11,11 +11,12 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
+use tower::ServiceExt;
 
 pub(crate) use self::guard::Guard;
 pub use self::problem::Problem;
@@ -44,7 +45,22 @@ pub(crate) fn router(handle: Handle, guard: Guard) -> Router {
     let routes = ui::routes::mount(handle, routes)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(Arc::new(guard), guard::guard));
-    if base_path.is_empty() { routes } else { Router::new().nest(&base_path, routes) }
+    if base_path.is_empty() { routes } else { below(&base_path, routes) }
+}
+
+/// The same routes below a path. `nest` takes the path itself for the top, and not the path with
+/// a slash at its end, which is what people type.
+fn below(base_path: &str, routes: Router) -> Router {
+    let top = routes.clone();
+    let at_top = async move |mut request: Request| {
+        let query = request.uri().query().map(|query| format!("?{query}"));
+        let uri = format!("/{}", query.unwrap_or_default());
+        if let Ok(uri) = uri.parse() {
+            *request.uri_mut() = uri;
+        }
+        top.oneshot(request).await
+    };
+    Router::new().nest(base_path, routes).route(&format!("{base_path}/"), any(at_top))
 }
 
 /// A route with and without the slash at its end.

@@ -231,3 +231,167 @@ fn is_empty(node: &Node) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use periskop_discovery::DiscoveryConfig;
+
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text, Path::new("/etc/periskop")).unwrap_or_else(|p| panic!("{p}"))
+    }
+
+    /// What is wrong with a file, one a line.
+    fn problems(text: &str) -> Vec<String> {
+        let problems = Config::parse(text, Path::new("")).err().map(|p| p.to_string());
+        problems.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_empty_file_has_all_defaults() {
+        for text in ["", "services: []\n", "web: {}\n", "services:\nglobal:\nredact:\n"] {
+            let config = parse(text);
+            assert!(config.services.is_empty(), "{text}");
+            assert_eq!(config.state, Settings::default());
+            assert!(config.metrics.target_label);
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_the_reference_loads_unchanged() {
+        let config = parse(
+            "\
+repository:
+  type: memory
+services:
+- name: api
+  dns_sd_configs:
+  - names:
+    - api.example.internal
+    refresh_interval: 10s
+    type: A
+    port: 7778
+  relabel_configs: []
+  scraper:
+    endpoint: /errors?full=1
+    refresh_interval: 1m0.5s
+    timeout: 1.5s
+- name: mock-target
+  static_configs:
+  - targets: ['localhost:7778']
+  scraper:
+    refresh_interval: 10s
+    endpoint: '/errors'
+",
+        );
+        let [api, mock] = config.services.as_slice() else { panic!("two services") };
+        assert_eq!(api.name.as_str(), "api");
+        assert!(matches!(api.discovery[..], [DiscoveryConfig::Dns(_)]));
+        assert_eq!(api.scraper.endpoint, "/errors");
+        assert_eq!(api.scraper.params["full"], ["1"]);
+        assert_eq!(api.scraper.interval, Duration::from_millis(60_500));
+        assert_eq!(api.scraper.timeout, Duration::from_millis(1_500));
+        assert!(matches!(mock.discovery[..], [DiscoveryConfig::Static(_)]));
+        assert_eq!(mock.scraper.timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_place() {
+        let found = problems(
+            "\
+repository: {type: postgres, dsn: secret}
+servcies: []
+services:
+- name: a
+  scraper: {refresh_interval: 5s, timeout: 6s, enpoint: /x}
+- name: a
+  dns_sd_config: []
+- static_configs: [{targets: [localhost]}]
+  scraper: {scheme: gopher, refresh_interval: 0s}
+occurrences_per_error: 101
+retention: 1m
+web: {basic_auth_users: {}}
+",
+        );
+        let expected = [
+            (1, "repository type \"postgres\" is not in this version yet"),
+            (2, "unknown field \"servcies\", did you mean \"services\"?"),
+            (5, "timeout: must not be above refresh_interval (5s)"),
+            (5, "unknown field \"enpoint\", did you mean \"endpoint\"?"),
+            (6, "there are two services `a`"),
+            (7, "unknown field \"dns_sd_config\", did you mean \"dns_sd_configs\"?"),
+            (8, "a service needs a name"),
+            (9, "unknown scheme \"gopher\"; expected http or https"),
+            (9, "refresh_interval: must be above 0"),
+            (10, "must be 1 to 100"),
+            (11, "must be at least 1h"),
+            (12, "access control is not supported yet"),
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (line, message) in expected {
+            let place = format!("line {line}, ");
+            assert!(
+                found.iter().any(|p| p.starts_with(&place) && p.contains(message)),
+                "line {line}: {message}: {found:#?}"
+            );
+        }
+        assert!(!found.concat().contains("secret"));
+    }
+
+    #[test]
+    fn global_says_what_a_scraper_does_not() {
+        let config = parse(
+            "\
+global:
+  endpoint: /e
+  timeout: 8s
+  basic_auth: {username: me, password_file: secret}
+  errors_limit: 7
+services:
+- name: all
+- name: own
+  scraper:
+    endpoint: /mine
+    refresh_interval: 5s
+    authorization: {credentials: x}
+",
+        );
+        let [all, own] = config.services.as_slice() else { panic!("two services") };
+        assert_eq!(all.scraper.endpoint, "/e");
+        assert_eq!(all.scraper.timeout, Duration::from_secs(8));
+        assert_eq!(all.scraper.limits.errors, 7);
+        assert!(format!("{:?}", all.scraper.http).contains("/etc/periskop/secret"));
+        assert_eq!(own.scraper.endpoint, "/mine");
+        assert_eq!(own.scraper.timeout, Duration::from_secs(5), "cut off at the interval");
+        assert!(format!("{:?}", own.scraper.http).contains("Authorization"));
+    }
+
+    #[test]
+    fn a_mistake_in_global_is_told_once() {
+        let found = problems(
+            "global: {scheme: ftp}\nservices: [{name: a}, {name: b, scraper: {endpoint: /}}]\n",
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn an_unset_timeout_is_the_smaller_of_ten_seconds_and_the_interval() {
+        let timeout = |interval: &str| {
+            let text =
+                format!("services: [{{name: a, scraper: {{refresh_interval: {interval}}}}}]");
+            parse(&text).services[0].scraper.timeout
+        };
+        assert_eq!(timeout("1m"), Duration::from_secs(10));
+        assert_eq!(timeout("2s"), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn secrets_are_not_shown_again() {
+        let text = "services: [{name: a, scraper: {basic_auth: {username: u, password: p4ss}}}]";
+        let config = parse(text);
+        let shown = config.to_yaml();
+        assert!(shown.contains("password: <secret>") && shown.contains("username: u"), "{shown}");
+        assert!(!format!("{config:?}").contains("p4ss"));
+    }
+}

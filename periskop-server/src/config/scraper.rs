@@ -91,7 +91,7 @@ pub(super) fn decode(
         timeout: own_timeout.or(timeout).unwrap_or(TIMEOUT).min(interval),
         compression: fields.bool("enable_compression").unwrap_or(default.compression),
         target_limit: count(&mut fields, "target_limit").unwrap_or(default.target_limit),
-        limits: limits(&mut fields, default.limits),
+        limits: limits(&mut fields),
         http: http_client(&mut fields, dir),
     };
     fields.finish();
@@ -183,7 +183,8 @@ fn count(fields: &mut Fields<'_, '_>, name: &'static str) -> Option<usize> {
 }
 
 /// 0 is Prometheus's word for the default here: a server that anybody can fill has no "unlimited".
-fn limits(fields: &mut Fields<'_, '_>, default: Limits) -> Limits {
+fn limits(fields: &mut Fields<'_, '_>) -> Limits {
+    let default = ScraperConfig::default().limits;
     let mut limit = |name, default| match count(fields, name) {
         None | Some(0) => default,
         Some(n) => n,

@@ -14,7 +14,7 @@ use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
 
 pub(crate) use self::exposition::Format;
-use self::exposition::{Kind, Page};
+use self::exposition::{Family, Kind, Page};
 use self::occurrences::Occurrences;
 use crate::config::MetricsConfig;
 use crate::scraper::Scrape;
@@ -25,17 +25,21 @@ const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// The counters of a server.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(Mutex<Counters>);
+pub(crate) struct Metrics {
+    counters: Mutex<Counters>,
+    /// Apart, so that no scrape waits while a long page is written.
+    occurrences: Mutex<Occurrences>,
+}
 
 #[derive(Debug, Default)]
 struct Counters {
     services: BTreeMap<ServiceName, Scrapes>,
     discovery_failures: BTreeMap<&'static str, u64>,
+    store_failures: u64,
     application_errors: BTreeMap<&'static str, u64>,
     pruned_incarnations: u64,
     pruned_errors: u64,
     reload: Option<Reload>,
-    occurrences: Occurrences,
 }
 
 /// The scrapes of one service.
@@ -59,7 +63,7 @@ struct Reload {
 
 impl Metrics {
     fn counters(&self) -> MutexGuard<'_, Counters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A target was scraped, well or not.
@@ -84,6 +88,11 @@ impl Metrics {
     /// A discovery could not find out what it is for.
     pub(crate) fn discovery_failed(&self, mechanism: &'static str) {
         *self.counters().discovery_failures.entry(mechanism).or_default() += 1;
+    }
+
+    /// The store did not take what changed.
+    pub(crate) fn store_failed(&self) {
+        self.counters().store_failures += 1;
     }
 
     /// A request failed; `kind` as the reference calls it.
@@ -124,28 +133,31 @@ impl Metrics {
         options: MetricsConfig,
         format: Format,
     ) -> String {
-        let mut counters = self.counters();
         let mut page = Page::new(format);
         build_info(&mut page, started);
         targets(&mut page, engine);
-        counters.scrapes(&mut page);
-        counters.application(&mut page);
-        counters.occurrences.write(&mut page, engine.state(), options);
-        state(&mut page, engine, &counters);
+        {
+            let counters = self.counters();
+            counters.scrapes(&mut page);
+            counters.application(&mut page);
+            state(&mut page, engine, &counters);
+        }
+        let mut occurrences = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
+        occurrences.write(&mut page, engine.state(), options);
         page.finish()
     }
 }
 
 impl Counters {
     fn scrapes(&self, page: &mut Page) {
-        let mut family = page.family(
-            "periskop_errors_scrapped_total",
-            Kind::Counter,
-            "Total number of errors scrapped.",
+        self.each_service(
+            page.family(
+                "periskop_errors_scrapped_total",
+                Kind::Counter,
+                "Total number of errors scrapped.",
+            ),
+            |scrapes| scrapes.errors,
         );
-        for (service, scrapes) in &self.services {
-            family.sample(&[("service_name", service.as_str())], scrapes.errors);
-        }
         let mut family = page.family(
             "periskop_target_scrape_duration_seconds",
             Kind::Histogram,
@@ -166,28 +178,35 @@ impl Counters {
                 family.sample(&labels, *count);
             }
         }
-        let each: [(&'static str, &str, fn(&Scrapes) -> u64); 3] = [
-            (
+        self.each_service(
+            page.family(
                 "periskop_target_scrape_body_bytes_total",
+                Kind::Counter,
                 "Bytes of good answers, decompressed.",
-                |s| s.bytes,
             ),
-            (
+            |scrapes| scrapes.bytes,
+        );
+        self.each_service(
+            page.family(
                 "periskop_payload_warnings_total",
+                Kind::Counter,
                 "Parts of answers that were left out or changed because they are wrong.",
-                |s| s.warnings,
             ),
-            (
+            |scrapes| scrapes.warnings,
+        );
+        self.each_service(
+            page.family(
                 "periskop_payload_errors_skipped_total",
+                Kind::Counter,
                 "Errors in answers that could not be counted.",
-                |s| s.skipped,
             ),
-        ];
-        for (name, help, count) in each {
-            let mut family = page.family(name, Kind::Counter, help);
-            for (service, scrapes) in &self.services {
-                family.sample(&[("service_name", service.as_str())], count(scrapes));
-            }
+            |scrapes| scrapes.skipped,
+        );
+    }
+
+    fn each_service(&self, mut family: Family<'_>, count: impl Fn(&Scrapes) -> u64) {
+        for (service, scrapes) in &self.services {
+            family.sample(&[("service_name", service.as_str())], count(scrapes));
         }
     }
 
@@ -208,6 +227,12 @@ impl Counters {
         for (mechanism, count) in &self.discovery_failures {
             family.sample(&[("mechanism", mechanism)], *count);
         }
+        page.family(
+            "periskop_store_failures_total",
+            Kind::Counter,
+            "Operations that the store refused; they are repeated.",
+        )
+        .sample(&[], self.store_failures);
         if let Some(reload) = &self.reload {
             page.family(
                 "periskop_config_last_reload_successful",

@@ -8,6 +8,8 @@ mod body;
 mod budget;
 mod buffers;
 mod failure;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use url::Url;
 
-use self::body::Body;
+use self::body::{Body, BodyError};
 use self::budget::{Budget, NoRoom, Ticket};
 use self::buffers::Buffers;
 pub(crate) use self::failure::Failure;
@@ -198,6 +200,10 @@ impl Scraper {
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let encoding = encoding.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
         let limit = service.config.limits.payload_length;
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            // Nothing of it is read: it would be given up anyway.
+            return Err(BodyError::TooLarge { limit, decoded: false }.into());
+        }
         let mut ticket = self.budget.enter(&service.share).await;
         let mut body = Body::new(encoding.as_deref(), limit, self.buffers.take())?;
         loop {
@@ -264,7 +270,7 @@ impl Scraper {
     fn keep_memo(&self, service: &Arc<Service>, request: &ScrapeRequest, memo: Memo) {
         let slot = Slot { epoch: request.memo_epoch, service: Arc::clone(service), memo };
         let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
-        memos.insert(request.target.clone(), slot);
+        memos.insert(request.target, slot);
     }
 }
 

@@ -121,10 +121,10 @@ impl fmt::Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, now, suffix } = *self;
         write!(f, r#"<time datetime="{at}" title="{}">"#, absolute(at))?;
-        if at > now {
-            write!(f, "in {}", span(at.since(now)))?;
-        } else {
-            write!(f, "{}{suffix}", span(now.since(at)))?;
+        match at.as_secs() - now.as_secs() {
+            0 => f.write_str("now")?,
+            1.. => write!(f, "in {}", span(at.since(now)))?,
+            _ => write!(f, "{}{suffix}", span(now.since(at)))?,
         }
         f.write_str("</time>")
     }
@@ -206,6 +206,7 @@ mod tests {
             plain(Ago::new(at, at.plus(Duration::from_secs(12))).to_string()),
             r#"<time datetime="2018-09-13T16:23:30.000000Z" title="2018-09-13 16:23:30 UTC">12 s ago</time>"#
         );
+        assert!(Ago::new(at, at).to_string().contains(">now<"));
         let ahead = Ago::new(at.plus(Duration::from_secs(120)), at).to_string();
         assert!(plain(ahead).contains(">in 2 min<"));
     }

@@ -22,7 +22,7 @@ pub struct Request<'a> {
 /// Headers that `curl` must write itself: they frame the message.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
 
-/// The command that sends `request` again, one option a line.
+/// The command that sends `request` again, a header a line.
 ///
 /// A header whose name is no token of RFC 9110 is left out (`-H @name` would read a file); a line
 /// break in a header's value becomes a space, as that RFC asks of recipients.
@@ -33,21 +33,23 @@ pub fn curl(request: &Request<'_>) -> String {
     let body = request.body.filter(|body| !body.is_empty());
     let url = absolute_url(request.url, header("host"), header("x-forwarded-proto"));
 
-    let mut options = vec![match request.method {
+    let mut command = match request.method {
         "" => "curl".to_owned(),
         "GET" if body.is_none() => "curl".to_owned(),
         "HEAD" => "curl --head".to_owned(),
+        method if method.bytes().all(|b| b.is_ascii_uppercase()) => format!("curl -X {method}"),
         method => format!("curl -X {}", quote(method)),
-    }];
+    };
     // Brackets and braces in a URL are patterns to curl unless told otherwise.
     if url.contains(['[', ']', '{', '}']) {
-        options.push("--globoff".to_owned());
+        command.push_str(" --globoff");
     }
     // A recorded `file:` or `gopher:` URL must not do what it says on somebody's desk.
     if !is_http(&url) {
-        options.push("--proto '=http,https'".to_owned());
+        command.push_str(" --proto '=http,https'");
     }
-    options.push(format!("--url {}", quote(&url)));
+    command.push_str(&format!(" --url {}", quote(&url)));
+    let mut options = vec![command];
     for (name, value) in request.headers {
         if !is_token(name) || FRAMING.contains(&name.to_ascii_lowercase().as_str()) {
             continue;
@@ -218,8 +220,7 @@ mod tests {
         };
         assert_eq!(
             curl(&request),
-            r#"curl -X 'POST' \
-  --url 'https://shop.example/orders' \
+            r#"curl -X POST --url 'https://shop.example/orders' \
   -H 'Content-Type: application/json' \
   --data-raw '{"id": 1}'"#
         );

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, SRV};
@@ -91,9 +91,12 @@ impl Reply {
 /// Names, with a final dot, and their replies.
 pub type Zone = HashMap<(String, RecordType), Reply>;
 
+type Shared = Arc<RwLock<Zone>>;
+
 /// A running server; dropping it stops it. What it does not know does not exist.
 pub struct DnsServer {
     address: SocketAddr,
+    zone: Shared,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -124,15 +127,22 @@ impl DnsServer {
     pub async fn start(zone: Zone) -> Self {
         let (tcp, udp) = bind().await;
         let address = tcp.local_addr().expect("a bound socket has an address");
-        let zone = Arc::new(zone);
-        let tasks =
-            [tokio::spawn(serve_udp(udp, zone.clone())), tokio::spawn(serve_tcp(tcp, zone))];
-        Self { address, tasks }
+        let zone = Shared::new(RwLock::new(zone));
+        let tasks = [
+            tokio::spawn(serve_udp(udp, zone.clone())),
+            tokio::spawn(serve_tcp(tcp, zone.clone())),
+        ];
+        Self { address, zone, tasks }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Knows this from now on.
+    pub fn set(&self, zone: Zone) {
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 }
 
@@ -154,7 +164,7 @@ async fn bind() -> (TcpListener, UdpSocket) {
     panic!("no port is free for both UDP and TCP");
 }
 
-async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {
+async fn serve_udp(socket: UdpSocket, zone: Shared) {
     let mut buffer = [0; 4096];
     while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
         if let Some(answer) = answer(&zone, &buffer[..length], true) {
@@ -163,7 +173,7 @@ async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {
     }
 }
 
-async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>) {
+async fn serve_tcp(listener: TcpListener, zone: Shared) {
     while let Ok((stream, _)) = listener.accept().await {
         let zone = zone.clone();
         tokio::spawn(async move {
@@ -173,7 +183,7 @@ async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>) {
     }
 }
 
-async fn serve_connection(mut stream: TcpStream, zone: &Zone) -> io::Result<()> {
+async fn serve_connection(mut stream: TcpStream, zone: &Shared) -> io::Result<()> {
     loop {
         let mut question = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut question).await?;
@@ -184,11 +194,12 @@ async fn serve_connection(mut stream: TcpStream, zone: &Zone) -> io::Result<()> 
     }
 }
 
-fn answer(zone: &Zone, question: &[u8], over_udp: bool) -> Option<Vec<u8>> {
+fn answer(zone: &Shared, question: &[u8], over_udp: bool) -> Option<Vec<u8>> {
     let mut message = Message::from_vec(question).ok()?;
     let query = message.queries.first()?.clone();
     let asked = (query.name().to_string(), query.query_type());
     let unknown = Reply::code(ResponseCode::NXDomain);
+    let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
     let reply = zone.get(&asked).unwrap_or(&unknown);
     message.metadata.message_type = MessageType::Response;
     message.metadata.response_code = reply.code;

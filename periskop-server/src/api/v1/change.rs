@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use periskop_core::aggregate::Act;
@@ -26,23 +27,29 @@ struct Reason {
 pub(super) async fn resolve(
     State(handle): State<Handle>,
     named: Named,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    act(&handle, &named, Act::Resolve, &body).await
+    act(&handle, &named, Act::Resolve, body).await
 }
 
 /// `POST …/reopen`: not dealt with after all.
 pub(super) async fn reopen(
     State(handle): State<Handle>,
     named: Named,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    act(&handle, &named, Act::Reopen, &body).await
+    act(&handle, &named, Act::Reopen, body).await
 }
 
 /// Answers with the error as it is then.
-async fn act(handle: &Handle, named: &Named, act: Act, body: &[u8]) -> Result<Response, Problem> {
-    let Reason { by, why } = Reason::parse(body)?;
+async fn act(
+    handle: &Handle,
+    named: &Named,
+    act: Act,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(|refused| Problem::new(refused.status(), refused.body_text()))?;
+    let Reason { by, why } = Reason::parse(&body)?;
     let (by, why) = (by.unwrap_or_default(), why.unwrap_or_default());
     match handle.act(&named.0, act, by, why).await {
         Ok(()) => errors::whole(handle, named),
@@ -79,7 +86,7 @@ mod tests {
         assert!(Reason::parse(b"").is_ok() && Reason::parse(b" \n").is_ok());
         let reason = Reason::parse(br#"{"by": "me", "why": null}"#).unwrap();
         assert_eq!((reason.by.as_deref(), reason.why), (Some("me"), None));
-        for wrong in ["[]", "{", r#"{"By": "me"}"#, r#"{"by": 1}"#] {
+        for wrong in ["1", "{", r#"{"By": "me"}"#, r#"{"by": 1}"#] {
             assert!(Reason::parse(wrong.as_bytes()).is_err(), "{wrong}");
         }
         let long = format!(r#"{{"why": "{}"}}"#, "x".repeat(LONGEST + 1));

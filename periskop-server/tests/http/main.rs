@@ -1,0 +1,9 @@
+//! The server over real sockets: its API, and what the reference's readers rely on.
+
+#![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
+
+mod changes;
+mod lifecycle;
+mod reference;
+mod support;
+mod v1;
