@@ -1,11 +1,46 @@
 //! A push's body: collected within a limit, decoded within the same limit.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The largest window that a zstd body may ask for: 8 MiB, what RFC 9659 grants to HTTP.
 const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// What a body may have before it needs a place among the large ones.
+const FREE: usize = 1 << 20;
+
+/// A body as it arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) bytes: Vec<u8>,
+    /// Its share of what all large bodies may have together, one permit a mebibyte.
+    pub(crate) held: Option<OwnedSemaphorePermit>,
+}
+
+/// All large bodies together have as much as they may.
+#[derive(Debug)]
+pub(crate) struct NoRoom;
+
+impl Collected {
+    /// Takes what has arrived. A body does not wait for room: it would hold what it has meanwhile.
+    pub(crate) fn push(&mut self, frame: &[u8], large: &Arc<Semaphore>) -> Result<(), NoRoom> {
+        let length = self.bytes.len() + frame.len();
+        let needed = length.saturating_sub(FREE).div_ceil(1 << 20);
+        let has = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if let Ok(more @ 1..) = u32::try_from(needed.saturating_sub(has)) {
+            let permit = large.clone().try_acquire_many_owned(more).map_err(|_| NoRoom)?;
+            match &mut self.held {
+                Some(held) => held.merge(permit),
+                None => self.held = Some(permit),
+            }
+        }
+        self.bytes.extend_from_slice(frame);
+        Ok(())
+    }
+}
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +182,23 @@ mod tests {
             }
             assert_eq!(decode(encoding, Vec::new(), 1).unwrap(), b"");
         }
+    }
+
+    #[test]
+    fn large_bodies_share_what_there_is_and_small_ones_need_none_of_it() {
+        let large = Arc::new(Semaphore::new(2));
+        let mebibyte = vec![b' '; 1 << 20];
+        let mut first = Collected::default();
+        for _ in 0..3 {
+            first.push(&mebibyte, &large).unwrap();
+        }
+        assert!(first.push(b"x", &large).is_err());
+        let mut second = Collected::default();
+        second.push(&mebibyte, &large).unwrap();
+        assert!(second.push(b"x", &large).is_err());
+        drop(first);
+        second.push(b"x", &large).unwrap();
+        assert_eq!((large.available_permits(), second.bytes.len()), (1, (1 << 20) + 1));
     }
 
     #[test]

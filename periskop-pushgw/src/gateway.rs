@@ -13,7 +13,7 @@ use periskop_core::wire::exporter::{
 use periskop_core::{Observer, ReplicaId, Report, ServiceName, Timestamp, Warning};
 use tokio::sync::Semaphore;
 
-use crate::body::{self, DecodeError, Encoding};
+use crate::body::{self, Collected, DecodeError, Encoding};
 use crate::clock;
 use crate::http;
 use crate::metrics::Metrics;
@@ -51,8 +51,10 @@ pub(crate) struct Shared {
     settings: Settings,
     service: ServiceName,
     heard: RwLock<Heard>,
+    /// Mebibytes for all large bodies together.
+    pub(crate) large: Arc<Semaphore>,
     /// What is large or compressed is read by few at once: that bounds memory.
-    heavy: Semaphore,
+    heavy: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) collector: Collector,
     pub(crate) started: Timestamp,
@@ -111,6 +113,9 @@ pub enum PushError {
     /// It did not arrive in time.
     #[error("the body did not arrive within {} seconds", .0.as_secs())]
     Slow(Duration),
+    /// There is no room for a large body just now.
+    #[error("too many large bodies arrive at once, try again later")]
+    Busy,
     /// The gateway failed, and has reported that as an error of its own.
     #[error("the gateway failed to read the body")]
     Internal,
@@ -124,6 +129,7 @@ impl PushError {
             Self::Payload { source, .. } if is_limit(source) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Payload { .. } | Self::Corrupt(_) | Self::Incomplete(_) => {
                 StatusCode::BAD_REQUEST
@@ -144,8 +150,11 @@ fn is_limit(error: &PayloadError) -> bool {
 /// The one service whose errors a gateway knows. Whoever scrapes it names the service.
 const SERVICE: &str = "pushed";
 
+/// Mebibytes for all bodies together that are larger than one.
+const LARGE: usize = 128;
+
 /// So many bodies that are large or compressed are read at once.
-const HEAVY: usize = 4;
+const HEAVY: usize = 2;
 
 /// What is no larger than this is read where it arrives; it takes a millisecond or so.
 const LIGHT: usize = 256 << 10;
@@ -166,7 +175,8 @@ impl Gateway {
             settings,
             service: ServiceName::from(SERVICE),
             heard: RwLock::new(heard),
-            heavy: Semaphore::new(HEAVY),
+            large: Arc::new(Semaphore::new(LARGE)),
+            heavy: Arc::new(Semaphore::new(HEAVY)),
             metrics: Metrics::new(),
             collector: Collector::new(),
             started,
@@ -242,18 +252,21 @@ impl Gateway {
     pub(crate) async fn push_encoded(
         &self,
         encoding: Encoding,
-        body: Vec<u8>,
+        body: Collected,
         address: Option<IpAddr>,
     ) -> Result<Pushed, PushError> {
-        if encoding == Encoding::Identity && body.len() <= LIGHT {
-            return self.push(clock::now(), &body, address);
+        if encoding == Encoding::Identity && body.bytes.len() <= LIGHT {
+            return self.push(clock::now(), &body.bytes, address);
         }
         // Nobody closes this semaphore; were it closed, there would be no limit to keep.
-        let _permit = self.shared.heavy.acquire().await;
+        let permit = self.shared.heavy.clone().acquire_owned().await;
         let gateway = self.clone();
         let read = move || {
+            // Who hangs up does not end the work, so the work holds its place.
+            let _permit = permit;
             let limit = gateway.body_limit();
-            let body = body::decode(encoding, body, limit).map_err(|error| match error {
+            let Collected { bytes, held: _held } = body;
+            let body = body::decode(encoding, bytes, limit).map_err(|error| match error {
                 DecodeError::TooLarge { limit } => {
                     PushError::TooLarge { limit, decompressed: true }
                 }

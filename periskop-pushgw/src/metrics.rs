@@ -107,6 +107,7 @@ fn reason(error: &PushError) -> &'static str {
         PushError::Payload { .. } => "malformed",
         PushError::UnknownEncoding(_) | PushError::Corrupt(_) => "encoding",
         PushError::Incomplete(_) | PushError::Slow(_) => "incomplete",
+        PushError::Busy => "busy",
         PushError::Internal => "internal",
     }
 }

@@ -1,5 +1,7 @@
 //! The gateway as its clients see it: over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};

@@ -19,7 +19,7 @@ use periskop_core::Warning;
 use serde::Serialize;
 
 use self::guard::Guard;
-use crate::body::Encoding;
+use crate::body::{Collected, Encoding, NoRoom};
 use crate::clock;
 use crate::gateway::{Gateway, PushError, Pushed};
 
@@ -58,7 +58,7 @@ async fn push(State(gateway): State<Gateway>, request: Request) -> Response {
     let address = address.map(|ConnectInfo(address)| address.ip().to_canonical());
     let encoding = encoding_of(request.headers());
     let done = match encoding {
-        Ok(encoding) => match collect(request, gateway.body_limit()).await {
+        Ok(encoding) => match collect(request, &gateway).await {
             Ok(body) => gateway.push_encoded(encoding, body, address).await,
             Err(error) => Err(error),
         },
@@ -94,27 +94,36 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, PushError> {
 }
 
 /// The whole body, unless it is too large or too slow.
-async fn collect(request: Request, limit: usize) -> Result<Vec<u8>, PushError> {
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let too_large = || PushError::TooLarge { limit, decompressed: false };
-    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |l| l > limit)) {
-        return Err(too_large());
-    }
+async fn collect(request: Request, gateway: &Gateway) -> Result<Collected, PushError> {
+    let limit = gateway.body_limit();
+    let mut frames = request.into_body().into_data_stream();
     let read = async {
-        let mut frames = request.into_body().into_data_stream();
         // It grows with what arrives: what is announced may never come.
-        let mut body = Vec::new();
+        let mut body = Collected::default();
         while let Some(frame) = frames.next().await {
             let frame = frame.map_err(|error| PushError::Incomplete(error.to_string()))?;
-            if body.len() + frame.len() > limit {
-                return Err(too_large());
+            if body.bytes.len() + frame.len() > limit {
+                return Err(PushError::TooLarge { limit, decompressed: false });
             }
-            body.extend_from_slice(&frame);
+            body.push(&frame, &gateway.shared.large).map_err(|NoRoom| PushError::Busy)?;
         }
         Ok(body)
     };
-    tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(PushError::Slow(PATIENCE)))
+    let read = tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(PushError::Slow(PATIENCE)));
+    if matches!(read, Err(PushError::TooLarge { .. } | PushError::Busy)) {
+        // Who is still writing does not read the answer, and would only see the connection end.
+        let rest = async {
+            let mut left = limit;
+            while let Some(Ok(frame)) = frames.next().await
+                && frame.len() <= left
+            {
+                left -= frame.len();
+            }
+        };
+        // However it ends, the answer is the same.
+        let _ = tokio::time::timeout(PATIENCE, rest).await;
+    }
+    read
 }
 
 /// The answer to a push; the published clients ignore it, people with `curl` do not.
