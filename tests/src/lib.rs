@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: real processes, real sockets, and patience with a deadline.
 //!
 //! Nothing here sleeps and hopes. A test says what it waits for ([`eventually`]), and a test that
-//! cannot run here says so with [`skip`], in a line that `scripts/test` counts.
+//! cannot run here says so with [`skip`], which `scripts/test` counts.
 
 pub mod app;
 pub mod process;
@@ -44,12 +44,23 @@ where
 }
 
 /// Says that the running test cannot run here, and why. The test then returns.
+///
+/// Said on standard error, and in a line of the file that `PERISKOP_SKIPPED` names, if it does:
+/// `scripts/test` counts them there.
+///
+/// # Panics
+///
+/// If that file cannot be written to.
 pub fn skip(why: impl Display) {
     let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    // Not `eprintln!`: the test harness swallows that when a test passes. A standard error that
-    // is closed has nobody to tell.
-    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+    let line = format!("skipped: {}: {why}\n", thread.name().unwrap_or("a test"));
+    // Not `eprint!`: the test harness swallows that when a test passes. In one piece, since others
+    // write at the same time. A standard error that is closed has nobody to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(file) = std::env::var_os("PERISKOP_SKIPPED") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("PERISKOP_SKIPPED");
+    }
 }
 
 /// An HTTP client for tests: no proxy, no redirects followed.

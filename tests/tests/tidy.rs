@@ -76,15 +76,24 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn every_exception_to_a_lint_has_a_reason() {
+    let kinds = [concat!("#[al", "low("), concat!("#[exp", "ect("), "#![allow(", "#![expect("];
     let mut without = Vec::new();
     for (name, text) in rust() {
-        for kind in ["allow", "expect"] {
-            for (at, _) in text.match_indices(&format!("[{kind}(")) {
-                let attribute = text[at..].split(")]").next().unwrap_or_default();
-                if text[..at].ends_with(['#', '!']) && !attribute.contains("reason") {
-                    let line = text[..at].lines().count();
-                    without.push(format!("{name}:{line}: {attribute}"));
+        let lines: Vec<_> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            if !kinds.iter().any(|kind| line.trim_start().starts_with(kind)) {
+                continue;
+            }
+            let mut attribute = String::new();
+            for part in &lines[number..] {
+                attribute.push_str(part);
+                if part.contains(")]") {
+                    break;
                 }
+            }
+            let commented = number > 0 && lines[number - 1].trim_start().starts_with("// ");
+            if !(attribute.contains("reason = ") || attribute.contains(")] // ") || commented) {
+                without.push(format!("{name}:{}: {}", number + 1, line.trim()));
             }
         }
     }
@@ -127,7 +136,7 @@ fn nothing_names_a_developers_machine() {
     let places = [concat!("/ho", "me/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")];
     let mut found = Vec::new();
     for (name, text) in sources() {
-        for (number, line) in text.lines().enumerate() {
+        for (number, line) in outside_tests(&text).lines().enumerate() {
             if places.iter().any(|place| line.contains(place)) {
                 found.push(format!("{name}:{}: {}", number + 1, line.trim()));
             }
@@ -193,8 +202,12 @@ fn versions_and_lints_have_one_place() {
         for line in manifest.lines() {
             if line.starts_with('[') {
                 among_dependencies = line.trim_end_matches(']').ends_with("dependencies");
-            } else if among_dependencies && line.contains('=') && !line.contains("workspace = true")
-            {
+                continue;
+            }
+            // A path alone is no version: cargo leaves it out of what it publishes.
+            let elsewhere = line.contains("workspace = true")
+                || (line.contains("path = ") && !line.contains("version"));
+            if among_dependencies && line.contains('=') && !line.starts_with('#') && !elsewhere {
                 found.push(format!("{}: {line}", package.name));
             }
         }
