@@ -144,6 +144,7 @@ pub(super) fn error() -> ErrorPage {
         rate: 306.0,
         trend: Some(38.0),
         range: Range::Day,
+        before: 12,
         instances: vec![
             instance("10.2.4.17:8080", 9_104, 100, InstanceNote::Reports),
             instance("10.2.4.31:8080", 6_013, 66, InstanceNote::Down),

@@ -243,6 +243,8 @@ pub struct ErrorPage {
     pub bars: Bars,
     /// That range.
     pub range: Range,
+    /// Occurrences that no chart shows: they were counted before anybody looked, or long ago.
+    pub before: u64,
     /// Counts per instance: the scraped ones, then those that are gone.
     pub instances: Vec<InstanceRow>,
     /// Instances that have reported it, and are scraped.

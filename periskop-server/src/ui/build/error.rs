@@ -47,6 +47,8 @@ pub fn error(
     let row = row(error, state, LONGEST_TEXT, now);
     let (step, steps) = range.steps();
     let chart = series(error, now, step, steps);
+    let (long, steps) = Range::Month.steps();
+    let charted = series(error, now, long, steps).total();
     let marks = error.history().filter_map(mark).collect();
     let rate = error.rate(now);
     let (instances, reporting) = instances(knowledge, error);
@@ -55,6 +57,7 @@ pub fn error(
         trend: trend(rate, &day(error, now), now, started),
         bars: Bars::new(chart, row.severity, marks),
         range,
+        before: row.total.saturating_sub(charted),
         known: knowledge.fleet.of(error.service()).len(),
         reporting,
         instances,

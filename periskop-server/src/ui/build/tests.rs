@@ -1,6 +1,6 @@
 //! Pages from what an observer has scraped.
 
-use periskop_core::AggregateId;
+use periskop_core::{AggregateId, Observer, ReplicaId, Settings};
 
 use super::super::filter::ErrorFilter;
 use super::super::view::{InstanceNote, Range};
@@ -145,6 +145,20 @@ fn the_count_of_an_instance_that_is_gone_stays() {
     assert_eq!((page.reporting, page.known), (1, 1));
     let gone = page.instances.iter().find(|row| row.name.as_str() == "s1").unwrap();
     assert_eq!((gone.count, gone.note), (3, InstanceNote::Gone));
+}
+
+#[test]
+fn what_was_counted_before_anybody_looked_is_said() {
+    assert_eq!(shop().page("shop", "Timeout").before, 0);
+    let mut late = World::new();
+    late.pass(8 * 3_600);
+    late.observer = Observer::new(ReplicaId::from_u64(2), Settings::default(), late.now);
+    late.pass(60);
+    late.scrape("shop", "s1", &[("Timeout", 30, "error")]);
+    late.pass(60);
+    late.scrape("shop", "s1", &[("Timeout", 32, "error")]);
+    let page = late.page("shop", "Timeout");
+    assert_eq!((page.row.total, page.bars.series().total(), page.before), (32, 2, 30));
 }
 
 #[test]
