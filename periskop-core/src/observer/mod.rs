@@ -233,7 +233,7 @@ impl Observer {
         known.and_then(|k| k.counts.get(incarnation)).is_some_and(|k| k.age.is_exported())
     }
 
-    /// Somebody decided about an error. `action` is random; `by` is who, or `anonymous`.
+    /// Somebody decided about an error. `action` is random; `by` is who: nobody is `anonymous`.
     ///
     /// # Errors
     ///
@@ -268,6 +268,7 @@ impl Observer {
             }
             _ => Forgotten::default(),
         };
+        let by = if by.is_empty() { "anonymous" } else { by };
         let action = Action { id: action, at, act, by: by.into(), why: why.into(), watermark };
         let update = Aggregate { triage: Triage::of(action), forgotten, ..Aggregate::default() };
         let mut delta = Delta::default();

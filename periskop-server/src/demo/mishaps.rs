@@ -41,6 +41,12 @@ pub(super) const BILLING: &[Mishap] = &[
     Mishap { weight: 1, at_start: true, happen: unreadable_invoice },
 ];
 
+/// Of a job that ends soon: as often in one run, at most, as the weight says.
+pub(super) const BATCH: &[Mishap] = &[
+    Mishap { weight: 4, at_start: true, happen: unreadable_price },
+    Mishap { weight: 2, at_start: true, happen: unreadable_invoice },
+];
+
 /// An order that could not be placed.
 #[derive(Debug, thiserror::Error)]
 #[error("order {order} could not be placed")]

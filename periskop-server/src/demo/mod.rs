@@ -2,8 +2,9 @@
 //!
 //! Nothing is faked but the reasons: instances listen on ports of their own, export what their
 //! collectors counted of errors that really happened, stop answering, and restart with a new
-//! identity. The server finds and scrapes them as it would any other.
+//! identity; a batch job pushes to a gateway. The server finds and scrapes them as it would any other.
 
+mod batch;
 mod instance;
 mod mishaps;
 
@@ -12,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use periskop_client::DEFAULT_PATH;
 use tokio::task::JoinSet;
 
 use self::instance::Instance;
@@ -91,8 +93,11 @@ impl Fleet {
                 targets.push((address, "us-1"));
                 instances.spawn(failing);
             }
-            describe(&mut config, plan.name, &targets);
+            describe(&mut config, plan.name, &targets, DEFAULT_PATH);
         }
+        let (gateway, job) = batch::start().await?;
+        instances.spawn(job);
+        describe(&mut config, "nightly-import", &[(gateway, "eu-1")], batch::EXPORT);
         Ok(Self { config, _instances: instances })
     }
 
@@ -107,11 +112,11 @@ impl Fleet {
 }
 
 /// As one would write it by hand.
-fn describe(config: &mut String, service: &str, targets: &[(SocketAddr, &str)]) {
+fn describe(config: &mut String, service: &str, targets: &[(SocketAddr, &str)], endpoint: &str) {
     // Writing to a `String` cannot fail.
     let _ = writeln!(config, "- name: {service}\n  static_configs:");
     for (address, zone) in targets {
         let _ = writeln!(config, "  - targets: ['{address}']\n    labels: {{zone: {zone}}}");
     }
-    config.push_str("  scraper: {refresh_interval: 2s}\n");
+    let _ = writeln!(config, "  scraper: {{endpoint: {endpoint}, refresh_interval: 2s}}");
 }
