@@ -1,3 +1,3 @@
 //! `cargo fuzz run --features libfuzzer exporter`
 #![cfg_attr(fuzzing, no_main)]
-periskop_fuzz::fuzz!(periskop_fuzz::exporter::exporter_parse);
+periskop_fuzz::fuzz!(periskop_fuzz::exporter::run);

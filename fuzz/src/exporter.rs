@@ -12,7 +12,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_772_366_400_000_000);
 /// - the place of an error or warning is a place in it;
 /// - what was read, bounded tightly, is written, read and written again as the same bytes;
 /// - reading what changed since nothing tells all of it, and since itself nothing new.
-pub fn exporter_parse(data: &[u8]) {
+pub fn run(data: &[u8]) {
     check_masked(data);
     check_written(data);
     check_memo(data);

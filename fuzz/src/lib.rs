@@ -27,11 +27,11 @@ pub type Harness = fn(&[u8]);
 
 /// Every harness, by the name of its folders and of its binary.
 pub const HARNESSES: &[(&str, Harness)] = &[
-    ("config", config::config),
-    ("exporter", exporter::exporter_parse),
+    ("config", config::run),
+    ("exporter", exporter::run),
     ("group", group::run),
     ("merge", merge::run),
-    ("relabel", relabel::relabel),
+    ("relabel", relabel::run),
     ("time", time::run),
     ("units", units::run),
 ];

@@ -1,6 +1,8 @@
 //! The laws of discovery, for each kind of mechanism: static, watched files, and whatever is
 //! polled.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::fs;
 use std::future::Future;
 use std::sync::{Arc, Mutex};

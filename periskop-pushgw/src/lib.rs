@@ -1,1 +1,38 @@
-//! periskop-pushgw
+//! The push gateway: for processes that do not live long enough to be scraped, and for forking
+//! servers that push from every worker.
+//!
+//! Clients push their whole state, some of them on every exception. The gateway merges what they push
+//! like a server merges what it scrapes, so that a payload that arrives a hundred times counts
+//! once, and exports the merged state with `incarnations`: whoever reads it, by however many
+//! paths, counts exactly.
+//!
+//! ```no_run
+//! # async fn f() -> std::io::Result<()> {
+//! use periskop_core::ReplicaId;
+//! use periskop_pushgw::{Gateway, Settings};
+//!
+//! // Mounted into an application, or by itself:
+//! let gateway = Gateway::new(Settings::default(), ReplicaId::from_u64(rand::random()));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:7878").await?;
+//! gateway.serve(listener, std::future::pending()).await
+//! # }
+//! ```
+//!
+//! What is absent: a store. The state lives as long as the process, and a restart begins anew;
+//! clients push their whole state, so what is still alive comes back with its next push.
+
+mod body;
+pub mod cli;
+mod clock;
+mod gateway;
+mod http;
+mod metrics;
+mod pushers;
+mod run;
+
+pub use gateway::{Gateway, PushError, Pushed, Settings};
+pub use run::{RunError, run};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

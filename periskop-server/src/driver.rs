@@ -96,7 +96,7 @@ impl Driver {
         }
     }
 
-    /// Runs until it is told to stop or nobody can tell it any more.
+    /// Runs until it is told to stop.
     pub(crate) async fn run(mut self) {
         let Some(writer) = self.load().await else { return };
         self.configure(&self.handle.config());

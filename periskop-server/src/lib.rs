@@ -18,6 +18,7 @@ mod providers;
 mod run;
 mod scraper;
 mod server;
+mod signals;
 mod telemetry;
 pub mod ui;
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, EnvError, ListenArgs, ServeArgs};
 use crate::config::{Config, ConfigError};
 use crate::server::{Builder, Periskop, bind, url_of};
-use crate::{demo, telemetry};
+use crate::{demo, signals, telemetry};
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +89,22 @@ async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Res
         tracing::warn!(%address, "open to whoever reaches this address: there is no `web` configuration");
     }
     let periskop = builder.build();
-    let reloader = tokio::spawn(reload_on_hangup(periskop.handle().clone()));
+    let handle = periskop.handle().clone();
+    let (stop, reloads) = signals::listen(move || {
+        let handle = handle.clone();
+        async move {
+            // The outcome is logged where it is tried.
+            let _ = handle.reload().await;
+        }
+    })?;
+    let reloads = tokio::spawn(reloads);
     say(&format!("listening on {}", url_of(address)))?;
-    let served = periskop.serve(listener, stop_signal()).await;
-    reloader.abort();
+    let served = periskop.serve(listener, async move {
+        stop.await;
+        tracing::info!("stopping");
+    });
+    let served = served.await;
+    reloads.abort();
     Ok(served?)
 }
 
@@ -105,36 +117,4 @@ fn say(line: &str) -> Result<(), RunError> {
 
 fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
-}
-
-/// SIGHUP: read the configuration again. The outcome is logged where it is tried.
-#[cfg(unix)]
-async fn reload_on_hangup(handle: crate::Handle) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        let _ = handle.reload().await;
-    }
-}
-
-#[cfg(not(unix))]
-async fn reload_on_hangup(_: crate::Handle) {}
-
-/// SIGTERM or SIGINT.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            tracing::info!("stopping");
-            return;
-        }
-    }
-    let _ = interrupt.await;
-    tracing::info!("stopping");
 }

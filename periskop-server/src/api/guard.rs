@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -43,8 +44,25 @@ pub(crate) async fn guard(
         Some(problem) => problem.into_response(),
         None => next.run(request).await,
     };
+    if is_bare_refusal(&response) {
+        explain(&mut response);
+    }
     add_security_headers(response.headers_mut());
     response
+}
+
+/// A refusal that nobody has put into words: of the router itself, or of no route at all.
+fn is_bare_refusal(response: &Response) -> bool {
+    response.status().is_client_error() && !response.headers().contains_key(header::CONTENT_TYPE)
+}
+
+/// Keeps what else the refusal says, such as `Allow`.
+fn explain(response: &mut Response) {
+    let reason = response.status().canonical_reason().unwrap_or("refused");
+    *response.body_mut() = Body::from(format!("{} {reason}\n", response.status().as_u16()));
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
 }
 
 /// Whether a request of this method may change something. Everything that is not known to be safe.
@@ -135,7 +153,6 @@ fn add_security_headers(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::body::Body;
     use axum::http::StatusCode;
     use axum::routing::any;
     use tower::ServiceExt;

@@ -89,3 +89,67 @@ impl Occurrences {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use periskop_core::wire::exporter;
+    use periskop_core::{Observer, ReplicaId, Settings, Timestamp};
+
+    use super::super::exposition::Format;
+    use super::*;
+
+    /// A state in which sources count one error: names and counts.
+    fn state(sources: &[(&str, u64)]) -> State {
+        let now = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
+        let mut observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
+        for (source, count) in sources {
+            let body = format!(
+                r#"{{"target_uuid": "{source}", "aggregated_errors": [{{"aggregation_key": "k",
+                    "total_count": {count}, "created_at": "2026-11-19T00:00:00Z"}}]}}"#
+            );
+            let options = exporter::Options::default();
+            let report = exporter::parse(body.as_bytes(), now, &options).unwrap();
+            observer.pushed(now, &"s".into(), report);
+        }
+        observer.into_state()
+    }
+
+    fn samples(shown: &mut Occurrences, state: &State, target_label: bool) -> Vec<String> {
+        let mut page = Page::new(Format::Prometheus);
+        shown.write(&mut page, state, MetricsConfig { target_label });
+        let page = page.finish();
+        let lines = page.lines().filter(|line| line.starts_with("periskop_error_occurrences{"));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_target_has_its_series_unless_the_label_is_turned_off() {
+        let state = state(&[("a", 3), ("b", 4)]);
+        let with = samples(&mut Occurrences::default(), &state, true);
+        assert_eq!(with.len(), 2);
+        assert!(with.iter().any(|line| line.contains(r#"target="b""#) && line.ends_with(" 4")));
+        let without = samples(&mut Occurrences::default(), &state, false);
+        let expected = "periskop_error_occurrences{service_name=\"s\",severity=\"error\",aggregation_key=\"k\"} 7";
+        assert_eq!(without, [expected]);
+    }
+
+    #[test]
+    fn a_sum_does_not_fall_when_a_part_of_it_is_forgotten() {
+        let mut shown = Occurrences::default();
+        let value = |shown: &mut Occurrences, sources: &[(&str, u64)]| {
+            let line = samples(shown, &state(sources), false).remove(0);
+            line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+        };
+        assert_eq!(value(&mut shown, &[("a", 3), ("b", 4)]), 7);
+        assert_eq!(value(&mut shown, &[("b", 4)]), 7);
+        assert_eq!(value(&mut shown, &[("b", 6)]), 9);
+    }
+
+    #[test]
+    fn the_series_of_what_is_gone_is_gone() {
+        let mut shown = Occurrences::default();
+        samples(&mut shown, &state(&[("a", 3)]), true);
+        assert!(samples(&mut shown, &State::default(), true).is_empty());
+        assert!(shown.shown.is_empty());
+    }
+}

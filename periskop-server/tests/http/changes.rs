@@ -96,5 +96,7 @@ async fn every_answer_says_how_it_may_be_used() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        assert!(!answer.header("content-type").is_empty(), "{path}");
+        assert!(!answer.body.is_empty(), "{path}");
     }
 }

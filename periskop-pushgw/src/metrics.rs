@@ -1,0 +1,113 @@
+//! What `/metrics` answers.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::gateway::{Overview, PushError, Pushed};
+
+/// The gateway's metrics. All names begin with `periskop_pushgw_`.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pushes: Counter,
+    refused: Family<Reason, Counter>,
+    skipped: Counter,
+    warnings: Counter,
+    errors: Gauge,
+    incarnations: Gauge,
+    evicted: Gauge,
+}
+
+/// Why a push was refused: one of a handful of words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("periskop_pushgw"),
+            pushes: Counter::default(),
+            refused: Family::default(),
+            skipped: Counter::default(),
+            warnings: Counter::default(),
+            errors: Gauge::default(),
+            incarnations: Gauge::default(),
+            evicted: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("pushes", "Pushes that were merged", metrics.pushes.clone());
+        registry.register(
+            "pushes_refused",
+            "Pushes of which nothing was merged, by reason",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "errors_skipped",
+            "Errors of merged pushes that were left out: nothing can be counted for them",
+            metrics.skipped.clone(),
+        );
+        registry.register(
+            "warnings",
+            "Parts of merged pushes that were wrong and cost themselves",
+            metrics.warnings.clone(),
+        );
+        registry.register("errors", "Different errors known", metrics.errors.clone());
+        registry.register(
+            "incarnations",
+            "Lifetimes of pushers' counters known, over all errors",
+            metrics.incarnations.clone(),
+        );
+        registry.register(
+            "incarnations_evicted",
+            "Lifetimes of counters dropped because an error had more than the limit",
+            metrics.evicted.clone(),
+        );
+        metrics
+    }
+
+    /// A push was answered.
+    pub(crate) fn pushed(&self, done: &Result<Pushed, PushError>) {
+        match done {
+            Ok(pushed) => {
+                self.pushes.inc();
+                self.skipped.inc_by(pushed.skipped as u64);
+                self.warnings.inc_by(pushed.warnings.len() as u64);
+            }
+            Err(error) => self.refused(reason(error)),
+        }
+    }
+
+    /// A request was refused for this reason.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The content type and text of an answer: OpenMetrics, which Prometheus reads.
+    pub(crate) fn text(&self, known: &Overview) -> (&'static str, String) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.errors.set(number(known.errors));
+        self.incarnations.set(number(known.incarnations));
+        self.evicted.set(i64::try_from(known.evicted).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        // Writing to memory cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+    }
+}
+
+fn reason(error: &PushError) -> &'static str {
+    match error {
+        PushError::TooLarge { .. } => "too_large",
+        PushError::Payload { .. } if error.status().as_u16() == 413 => "too_large",
+        PushError::Payload { .. } => "malformed",
+        PushError::UnknownEncoding(_) | PushError::Corrupt(_) => "encoding",
+        PushError::Incomplete(_) | PushError::Slow(_) => "incomplete",
+        PushError::Busy => "busy",
+        PushError::Internal => "internal",
+    }
+}
