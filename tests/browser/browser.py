@@ -8,6 +8,7 @@ a server in PERISKOP_URL. By hand:
 
 import os
 import shutil
+import signal
 import tempfile
 import unittest
 
@@ -33,6 +34,16 @@ FLAGS = [
     "--no-proxy-server",
     "--window-size=1280,900",
 ]
+
+
+def too_late(*_):
+    raise TimeoutError("the browser took too long")
+
+
+# Before whoever runs this loses patience: a driver whose test is killed leaves its browser behind.
+signal.signal(signal.SIGALRM, too_late)
+signal.signal(signal.SIGTERM, too_late)
+signal.alarm(200)
 
 
 class BrowserTest(unittest.TestCase):

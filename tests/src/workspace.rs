@@ -42,6 +42,12 @@ pub fn binary(name: &str) -> PathBuf {
     executable(directory, name)
 }
 
+/// The example `name` of the workspace, if it has been built.
+pub fn example(name: &str) -> Option<PathBuf> {
+    let example = executable(&profile_directory().join("examples"), name);
+    example.is_file().then_some(example)
+}
+
 /// Every file below `directory` that is the repository's own: what is built, hidden or fetched is
 /// left out.
 pub fn files_below(directory: &Path) -> Vec<PathBuf> {
