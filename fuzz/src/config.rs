@@ -1,11 +1,18 @@
 //! Configuration: YAML out of arbitrary bytes.
 
+use std::path::Path;
+
 use periskop_core::config::{self, At, Fields, MAX_DEPTH, MAX_NODES, Node, Problems, Value};
 
 /// Whatever is read must stay within the limits, read back equal from what it prints, and be
-/// taken apart by every kind of taker without a panic.
+/// taken apart by every kind of taker without a panic. As a configuration of the server it is taken,
+/// or refused with every problem in words.
 pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
+    if let Err(problems) = periskop_server::config::Config::parse(&text, Path::new("")) {
+        assert!(problems.iter().all(|problem| !problem.message.is_empty()));
+        assert!(problems.iter().next().is_some());
+    }
     let node = match config::parse(&text) {
         Ok(node) => node,
         Err(problem) => {

@@ -2,7 +2,7 @@
 //!
 //! An occurrence is packed into what repeats and what does not. Class names, frames, stacks,
 //! methods and header names repeat over thousands of occurrences: each distinct one is held once,
-//! and the whole skeleton (a [`Shape`]) is held once too. Names, messages, URLs, header values and
+//! and the whole skeleton (a `Shape`) is held once too. Names, messages, URLs, header values and
 //! bodies do not repeat: they lie end to end in one text per occurrence, which a search can walk
 //! in order. The rest of the crate sees [`Kept`], a handle as cheap to clone as a pointer, and
 //! borrowed views.

@@ -69,6 +69,18 @@ impl Server {
         std::fs::write(&file, configuration).expect("a temporary file");
         let mut command = Command::new(workspace::binary("periskop-server"));
         command.arg("--config").arg(&file).args(["--listen", "127.0.0.1:0"]);
+        Self::ready(command, directory).await
+    }
+
+    /// `periskop-server demo`.
+    pub async fn demo() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(workspace::binary("periskop-server"));
+        command.args(["demo", "--listen", "127.0.0.1:0"]);
+        Self::ready(command, directory).await
+    }
+
+    async fn ready(mut command: Command, directory: TempDir) -> Self {
         let mut process = Process::start(command.current_dir(directory.path()));
         let url = process.line_after("listening on ").await.trim_end_matches('/').to_owned();
         let server = Self { url, client: http(), process, _directory: directory };

@@ -32,7 +32,7 @@ pub trait Fleet: Send {
 /// broken may wait for ever. `fleet` makes a new [`Fleet`](crate::testing::discovery::Fleet) for
 /// each test.
 ///
-/// ```ignore
+/// ```text
 /// periskop_core::discovery_conformance! {
 ///     run: |law| tokio::runtime::Runtime::new().unwrap().block_on(law),
 ///     fleet: MyFleet::new(),

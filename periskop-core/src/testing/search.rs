@@ -10,8 +10,9 @@ use crate::testing::START;
 /// Makes one `#[test]` of each law of [`SearchIndex`](crate::search::SearchIndex). `index` makes
 /// a new index, which knows nothing, for each test.
 ///
-/// ```ignore
-/// periskop_core::search_conformance! { index: MyIndex::new() }
+/// ```
+/// use periskop_core::search::ScanningIndex;
+/// periskop_core::search_conformance! { index: ScanningIndex::default() }
 /// ```
 #[macro_export]
 macro_rules! search_conformance {

@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 /// store when it is called first, and the same one when it is called again; what it gave before
 /// has been dropped by then.
 ///
-/// ```ignore
+/// ```text
 /// periskop_core::storage_conformance! {
 ///     run: |law| tokio::runtime::Runtime::new().unwrap().block_on(law),
 ///     open: {

@@ -3,7 +3,7 @@
 //! Instances count errors, restart, fork, vanish and come back, with clocks that are wrong, and
 //! some lie. Answers are lost, or come again when they are old. Servers scrape them, restart on
 //! what they stored, and join each other's state. After every step what a server shows is compared
-//! with what it was told (see [`truth`]).
+//! with what it was told (see `truth.rs`).
 
 mod instance;
 mod truth;
