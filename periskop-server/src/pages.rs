@@ -15,6 +15,8 @@ use crate::ui::view::{Health, StatusPage, TargetGroup, TargetRow, TargetsPage};
 
 /// Dropped targets shown of one service.
 const DROPPED: usize = 100;
+/// Reasons shown why something that was found is no target.
+const INVALID: usize = 10;
 
 #[async_trait]
 impl Backend for Handle {
@@ -114,11 +116,16 @@ fn group(engine: &Engine, service: ServiceView<'_>) -> TargetGroup {
         place(a).cmp(&place(b))
     });
     let dropped = service.dropped().take(DROPPED);
+    let invalid = service.dropped().filter_map(|target| {
+        let reason = target.error?.to_string();
+        Some(Text::new(format!("{}: {reason}", target.discovered.get("__address__"))))
+    });
     let over_limit = service.over_limit().map(|excess| excess.to_string());
     let failing = service.failing_discoveries().map(|(_, reason)| reason.to_owned());
     TargetGroup {
         service: Text::new(service.name().as_str()),
         targets,
+        invalid: invalid.take(INVALID).collect(),
         dropped: dropped.map(|target| texts(&target.discovered)).collect(),
         dropped_total: service.dropped_count(),
         problems: over_limit.into_iter().chain(failing).map(Text::new).collect(),
@@ -134,6 +141,7 @@ fn row(view: TargetView<'_>) -> TargetRow {
         last_scrape: status.last_scrape,
         took: status.last_scrape.map(|_| status.last_duration),
         error: Text::new(error.unwrap_or_default()),
+        warnings: status.warnings.iter().map(|warning| Text::new(&warning.message)).collect(),
         labels: texts(&target.public_labels()),
         discovered: texts(target.discovered()),
     }

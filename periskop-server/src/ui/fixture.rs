@@ -153,6 +153,7 @@ pub(super) fn error() -> ErrorPage {
         ],
         reporting: 3,
         known: 4,
+        evicted: 1,
         history: vec![
             HistoryRow {
                 at: before_now(3_600),
@@ -231,6 +232,7 @@ pub(super) fn targets() -> TargetsPage {
         last_scrape: (health != Health::Unknown).then(|| before_now(4)),
         took: (health != Health::Unknown).then(|| Duration::from_micros(12_300)),
         error: Text::new(error),
+        warnings: Vec::new(),
         labels: labels(&[("instance", "10.2.4.17:8080"), ("zone", "eu-west-1b")]),
         discovered: labels(&[
             ("__address__", "10.2.4.17:8080"),
@@ -254,6 +256,7 @@ pub(super) fn targets() -> TargetsPage {
                 ],
                 dropped: vec![labels(&[("__address__", "10.2.9.9:8080"), ("env", "test")])],
                 dropped_total: 3,
+                invalid: vec![Text::new("10.2.9.7: no port")],
                 problems: Vec::new(),
             },
             TargetGroup {
@@ -261,6 +264,7 @@ pub(super) fn targets() -> TargetsPage {
                 targets: Vec::new(),
                 dropped: Vec::new(),
                 dropped_total: 0,
+                invalid: Vec::new(),
                 problems: vec![Text::new("dns: no such host: mailer.internal")],
             },
         ],
@@ -334,7 +338,9 @@ pub(super) fn hostile_pages(site: &Site) -> Vec<String> {
     let mut targets = targets();
     let group = &mut targets.services[0];
     (group.service, group.problems, group.dropped) = (hostile(), vec![hostile()], vec![pairs()]);
+    group.invalid = vec![hostile()];
     let target = &mut group.targets[0];
+    target.warnings = vec![hostile()];
     (target.url, target.error, target.labels, target.discovered) =
         (hostile(), hostile(), pairs(), pairs());
 

@@ -251,6 +251,8 @@ pub struct ErrorPage {
     pub reporting: usize,
     /// Instances that are scraped.
     pub known: usize,
+    /// Instances that were gone and are not included in the counts any more.
+    pub evicted: u64,
     /// What people did, newest first.
     pub history: Vec<HistoryRow>,
     /// The occurrence to show; none where no text is kept.
@@ -421,6 +423,8 @@ pub struct TargetGroup {
     pub service: Text,
     /// Targets that are scraped, those that are down first.
     pub targets: Vec<TargetRow>,
+    /// Why some of what was found is no target; a bounded number.
+    pub invalid: Vec<Text>,
     /// Labels of targets that relabelling dropped; a bounded number.
     pub dropped: Vec<Vec<(Text, Text)>>,
     /// How many were dropped.
@@ -449,6 +453,8 @@ pub struct TargetRow {
     pub took: Option<Duration>,
     /// What went wrong; may be empty.
     pub error: Text,
+    /// What was wrong with parts of its last good answer.
+    pub warnings: Vec<Text>,
     /// Its labels after relabelling.
     pub labels: Vec<(Text, Text)>,
     /// Its labels as discovery found them.

@@ -61,6 +61,7 @@ pub fn error(
         known: knowledge.fleet.of(error.service()).len(),
         reporting,
         instances,
+        evicted: error.evicted(),
         history: history(error, state),
         occurrence: card(error, occurrence),
         row,
