@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 #[test]
 fn configuration_is_taken_and_refused_as_by_prometheus() {
-    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/corpus/sd-fixtures");
-    let fixtures = std::env::var_os("SD_FIXTURES").map_or_else(|| ours.into(), PathBuf::from);
+    // What is relative is so to the top of the repository, where commands are given.
+    let named =
+        std::env::var_os("SD_FIXTURES").unwrap_or_else(|| "tests/corpus/sd-fixtures".into());
+    let fixtures = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(named);
     let tally = periskop_discovery::testing::config_cases(&fixtures);
     println!("{tally}");
     assert!(tally.failed.is_empty(), "see above");
-    assert!(tally.passed > 100, "only {} cases", tally.passed);
+    assert!(tally.passed > 0, "no case in {}", fixtures.display());
 }

@@ -7,8 +7,8 @@ use periskop_tests::{skip, workspace};
 
 /// `PERISKOP_SHARED`, else `../shared` beside the clone.
 fn shared() -> Option<PathBuf> {
-    let named = std::env::var_os("PERISKOP_SHARED").map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| workspace::root().join("../shared"));
+    let named = std::env::var_os("PERISKOP_SHARED").unwrap_or_else(|| "../shared".into());
+    let folder = workspace::root().join(named);
     if folder.is_dir() {
         return Some(folder);
     }

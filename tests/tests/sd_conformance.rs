@@ -12,8 +12,10 @@ use periskop_tests::sd::{cases, replay};
 
 #[tokio::test]
 async fn discovery_tells_what_prometheus_told() {
-    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/sd-fixtures");
-    let fixtures = std::env::var_os("SD_FIXTURES").map_or_else(|| ours.into(), PathBuf::from);
+    // What is relative is so to the top of the repository, where commands are given.
+    let named =
+        std::env::var_os("SD_FIXTURES").unwrap_or_else(|| "tests/corpus/sd-fixtures".into());
+    let fixtures = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(named);
 
     let mut tally = Tally::default();
     for case in cases(&fixtures) {

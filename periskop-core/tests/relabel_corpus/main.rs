@@ -77,10 +77,10 @@ impl Corpus {
 
 /// The corpus's folder.
 fn folder() -> PathBuf {
-    let folder = std::env::var_os("SD_FIXTURES").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/corpus/sd-fixtures")),
-        PathBuf::from,
-    );
+    // What is relative is so to the top of the repository, where commands are given.
+    let folder =
+        std::env::var_os("SD_FIXTURES").unwrap_or_else(|| "tests/corpus/sd-fixtures".into());
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
     assert!(folder.is_dir(), "{} is not a folder", folder.display());
     folder
 }
