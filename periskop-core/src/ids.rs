@@ -63,6 +63,51 @@ pub struct AggregateId {
     pub key: AggregationKey,
 }
 
+impl AggregateId {
+    /// The name that a store gives it.
+    pub fn digest(&self) -> ErrorDigest {
+        ErrorDigest::of(&self.service, &self.key)
+    }
+}
+
+/// Names an error in a store: the first 128 bits of the SHA-256 of its service's and its key's.
+///
+/// Names are hostile: what a database's collation takes for the same, or its index for too long,
+/// is another error all the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ErrorDigest([u8; 16]);
+
+impl ErrorDigest {
+    /// The error with this key in this service.
+    pub fn of(service: &ServiceName, key: &AggregationKey) -> Self {
+        let both = Sha256::new().chain_update(digest(service.as_str()));
+        let mut id = [0; 16];
+        id.copy_from_slice(&both.chain_update(digest(key.as_str())).finalize()[..16]);
+        Self(id)
+    }
+
+    /// As bytes, for stores.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// What `as_bytes` gave.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for ErrorDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+/// The SHA-256 of a name: what stores tell names apart by.
+pub fn digest(name: &str) -> [u8; 32] {
+    Sha256::digest(name.as_bytes()).into()
+}
+
 /// Who counts: a payload's `target_uuid`, else the scraped URL without userinfo, else `push:`.
 ///
 /// Kept as the first 128 bits of the SHA-256 of that text, so that it costs the same whatever a

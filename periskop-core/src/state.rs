@@ -11,7 +11,7 @@ use crate::aggregate::{Aggregate, LatestOccurrences};
 use crate::ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{Merge, raise};
 use crate::observer::Pruned;
-use crate::target::Labels;
+use crate::target::{Labels, LastState};
 use crate::texts::Texts;
 use crate::time::Timestamp;
 use crate::view::ErrorView;
@@ -35,6 +35,8 @@ pub(crate) struct Service {
     /// Who has scraped it or received pushes for it: nobody else prunes it.
     pub(crate) observers: BTreeSet<ReplicaId>,
     pub(crate) errors: BTreeMap<AggregationKey, Aggregate>,
+    /// How its targets were found, by scrape URL without userinfo.
+    pub(crate) targets: BTreeMap<Box<str>, LastState>,
 }
 
 /// How many occurrences of an error are kept.
@@ -60,12 +62,23 @@ pub struct Source {
 pub struct Delta {
     pub(crate) state: State,
     changed: BTreeSet<AggregateId>,
+    /// How many occurrences of each error the state keeps that this is part of.
+    kept: u8,
 }
 
 impl State {
     /// Nothing known, `keep` occurrences of each error kept (1 to 100).
     pub fn new(keep: u8) -> Self {
         Self { keep: Keep(keep.clamp(1, LatestOccurrences::MOST)), ..Self::default() }
+    }
+
+    /// A state of these parts, which are as they should be.
+    pub(crate) fn of_parts(
+        services: BTreeMap<ServiceName, Service>,
+        sources: HashMap<SourceId, Source>,
+        texts: Texts,
+    ) -> Self {
+        Self { services, sources, texts, keep: Keep(LatestOccurrences::MOST) }
     }
 
     /// The services known: from their first scrape on, good or bad, with errors or without.
@@ -130,6 +143,9 @@ impl State {
         }
         for (name, service) in other.services {
             self.join_service(&name, service.observers, &mut delta);
+            for (url, last) in service.targets {
+                self.join_target(&name, url, last, &mut delta);
+            }
             for (key, aggregate) in service.errors {
                 self.join_aggregate(&name, key, aggregate, &mut delta);
             }
@@ -137,13 +153,23 @@ impl State {
         delta
     }
 
+    /// How a target was found when that last changed. `url` is what is scraped, without userinfo.
+    pub fn target(&self, service: &ServiceName, url: &str) -> Option<&LastState> {
+        self.services.get(service)?.targets.get(url)
+    }
+
     /// Removes what an observer of this state pruned, so that a store can follow it. An error goes
-    /// with its last incarnation, a source when nothing refers to it any more.
+    /// with its last incarnation, a source when nothing refers to it any more. What has been
+    /// heard of since it was pruned stays.
     pub fn remove(&mut self, pruned: &Pruned) {
+        for (name, url, last) in &pruned.targets {
+            let Some(service) = self.services.get_mut(name) else { continue };
+            service.targets.retain(|known, state| known != url || &*state > last);
+        }
         for (id, gone) in &pruned.incarnations {
             let Some(service) = self.services.get_mut(&id.service) else { continue };
             let Some(aggregate) = service.errors.get_mut(&id.key) else { continue };
-            aggregate.counts.retain(|known| gone.binary_search(&known.incarnation).is_err());
+            aggregate.counts.retain(|known| !Pruned::has(gone, known));
             if !aggregate.counts.is_empty() {
                 continue;
             }
@@ -176,6 +202,24 @@ impl State {
         }
     }
 
+    pub(crate) fn join_target(
+        &mut self,
+        service: &ServiceName,
+        url: Box<str>,
+        last: LastState,
+        delta: &mut Delta,
+    ) {
+        let targets = &mut self.services.entry(service.clone()).or_default().targets;
+        if let Some(known) = targets.get_mut(&url) {
+            if !known.merge(last.clone()) {
+                return;
+            }
+        } else {
+            targets.insert(url.clone(), last.clone());
+        }
+        delta.state.services.entry(service.clone()).or_default().targets.insert(url, last);
+    }
+
     pub(crate) fn join_source(&mut self, id: SourceId, source: Source, delta: &mut Delta) {
         let known = match self.sources.get_mut(&id) {
             Some(known) => {
@@ -202,6 +246,7 @@ impl State {
             ..Aggregate::default()
         });
         let growth = known.join(update, &mut self.texts);
+        delta.kept = self.keep.0;
         if growth.substance {
             delta.changed.insert(AggregateId { service: service.clone(), key: key.clone() });
         }
@@ -219,7 +264,7 @@ impl State {
     }
 
     /// Keeps this many occurrences of each error from now on (1 to 100).
-    pub(crate) fn set_keep(&mut self, keep: u8) {
+    pub fn set_keep(&mut self, keep: u8) {
         self.keep = Keep(keep.clamp(1, LatestOccurrences::MOST));
         self.aggregates_mut().for_each(|aggregate| aggregate.latest.set_keep(keep));
     }
@@ -282,7 +327,8 @@ impl Source {
 impl Default for Delta {
     fn default() -> Self {
         // It keeps whatever the state keeps that it is part of.
-        Self { state: State::new(LatestOccurrences::MOST), changed: BTreeSet::new() }
+        let state = State::new(LatestOccurrences::MOST);
+        Self { state, changed: BTreeSet::new(), kept: LatestOccurrences::MOST }
     }
 }
 
@@ -315,9 +361,41 @@ impl Delta {
         self.state
     }
 
+    /// How many occurrences of each error are kept where this happened: whoever stores it need
+    /// keep no more.
+    pub fn occurrences_kept(&self) -> u8 {
+        self.kept
+    }
+
     /// Both, for a journal that writes now and then: they merge.
     pub fn append(&mut self, later: Delta) {
+        if later.kept != self.kept {
+            self.kept = later.kept;
+            self.state.set_keep(self.kept);
+        }
         self.state.join(later.state);
         self.changed.extend(later.changed);
+    }
+
+    /// Takes out what was pruned after it had become known, so that a journal need not write it.
+    pub fn forget(&mut self, pruned: &Pruned) {
+        for (id, gone) in &pruned.incarnations {
+            let Some(service) = self.state.services.get_mut(&id.service) else { continue };
+            let Some(aggregate) = service.errors.get_mut(&id.key) else { continue };
+            aggregate.counts.retain(|known| !Pruned::has(gone, known));
+            if pruned.errors.binary_search(id).is_ok() && aggregate.counts.is_empty() {
+                let forgotten = mem::take(&mut aggregate.forgotten);
+                if forgotten.is_empty() {
+                    service.errors.remove(&id.key);
+                } else {
+                    *aggregate = Aggregate { forgotten, ..Aggregate::default() };
+                }
+            }
+        }
+        for (name, url, last) in &pruned.targets {
+            if let Some(service) = self.state.services.get_mut(name) {
+                service.targets.retain(|known, state| known != url || &*state > last);
+            }
+        }
     }
 }

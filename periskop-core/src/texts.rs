@@ -15,6 +15,7 @@ use hashbrown::HashSet;
 
 use crate::occurrence::{ContentHash, Occurrence, Severity};
 use crate::time::Timestamp;
+use crate::wire::state::Documents;
 
 /// An occurrence that is kept: immutable, cheap to clone.
 #[derive(Clone)]
@@ -107,25 +108,29 @@ impl Kept {
     }
 
     /// Decides between two occurrences of the same name: the greater time, then the greater
-    /// content hash; then, where two observers redact the same bytes differently, the content.
+    /// content hash; then, where two observers redact the same bytes differently, the greater
+    /// document, which a store can compare as well.
     pub(crate) fn rank(&self, other: &Self) -> Ordering {
         let (a, b) = (&*self.0, &*other.0);
-        if Arc::ptr_eq(&self.0, &other.0) {
-            return Ordering::Equal;
-        }
-        (a.time, a.content)
-            .cmp(&(b.time, b.content))
-            .then_with(|| (&a.text, &a.lengths).cmp(&(&b.text, &b.lengths)))
-            .then_with(|| {
-                (a.usable, a.severity, a.reported).cmp(&(b.usable, b.severity, b.reported))
-            })
-            .then_with(|| self.view().skeleton().cmp(other.view().skeleton()))
+        (a.time, a.content).cmp(&(b.time, b.content)).then_with(|| {
+            if self == other {
+                return Ordering::Equal;
+            }
+            let document = |kept: &Self| Documents::new().occurrence(kept.view()).0;
+            document(self).cmp(&document(other))
+        })
     }
 }
 
 impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
-        self.rank(other) == Ordering::Equal
+        let (a, b) = (&*self.0, &*other.0);
+        Arc::ptr_eq(&self.0, &other.0)
+            || ((a.time, a.content) == (b.time, b.content)
+                && (&a.text, &a.lengths) == (&b.text, &b.lengths)
+                && (a.usable, a.severity, a.reported) == (b.usable, b.severity, b.reported)
+                && (Arc::ptr_eq(&a.shape, &b.shape)
+                    || self.view().skeleton().eq(other.view().skeleton())))
     }
 }
 
@@ -160,6 +165,17 @@ impl<'a> OccurrenceView<'a> {
     /// Its own severity, else that of its aggregate.
     pub fn severity(self) -> Severity {
         self.0.severity
+    }
+
+    /// What it is ordered by among others of its error: the usable time, else what stands in for
+    /// it.
+    pub fn ordering_time(self) -> Timestamp {
+        self.0.time
+    }
+
+    /// Tells skeletons apart: one that is alive is at the same place exactly if it is the same.
+    pub(crate) fn skeleton_address(self) -> usize {
+        Arc::as_ptr(&self.0.shape).addr()
     }
 
     /// Decides between two occurrences of the same name and time.

@@ -304,6 +304,8 @@ impl Gateway {
         let mut heard = self.shared.write();
         let Heard { observer, exported, pushers } = &mut *heard;
         let delta = exported.pushed(now, observer, &self.shared.service, report);
+        // There is no store that would have to follow.
+        drop(observer.take_crowded_out());
         pushers.note(&name, pusher);
         pushed.is_news = !delta.changed().is_empty();
         pushed

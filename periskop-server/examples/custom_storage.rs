@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use periskop_client::{Collector, DEFAULT_PATH};
 use periskop_core::observer::Pruned;
-use periskop_core::storage::{Storage, StorageError};
-use periskop_core::{Delta, ReplicaId, State};
+use periskop_core::storage::{Storage, StorageError, Stored};
+use periskop_core::{Delta, ReplicaId};
 use periskop_server::Periskop;
 use periskop_server::config::Config;
 use periskop_storage::MemoryStorage;
@@ -36,7 +36,7 @@ impl Storage for Counting {
         self.inner.identify(fresh).await
     }
 
-    async fn load(&mut self) -> Result<State, StorageError> {
+    async fn load(&mut self) -> Result<Stored, StorageError> {
         self.inner.load().await
     }
 

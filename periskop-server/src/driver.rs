@@ -285,12 +285,10 @@ impl Driver {
                 Output::Scrape(request) => self.scrape(request),
                 Output::Changed(delta) => self.journal.changed(delta),
                 Output::Pruned(pruned) => {
-                    self.handle.metrics().pruned(
-                        pruned.errors.len(),
-                        pruned.incarnations.values().map(Vec::len).sum(),
-                    );
+                    self.handle.metrics().pruned(pruned.errors.len(), pruned.count());
                     self.journal.pruned(pruned);
                 }
+                Output::CrowdedOut(gone) => self.journal.pruned(gone),
                 Output::Event(event) => tell(&event),
                 _ => {}
             }
@@ -318,7 +316,7 @@ impl Driver {
 /// Who this process is, and what is stored.
 async fn load(storage: &mut dyn Storage) -> Result<(ReplicaId, State), StorageError> {
     let id = storage.identify(ReplicaId::from_u64(rand::random())).await?;
-    Ok((id, storage.load().await?))
+    Ok((id, storage.load().await?.state))
 }
 
 fn note_store_failure(handle: &Handle, error: &StorageError) {

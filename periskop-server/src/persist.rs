@@ -197,10 +197,10 @@ mod tests {
         let begun = Instant::now();
         journal.durable().await;
         assert!(begun.elapsed() < GATHER, "whoever waits is not gathered for");
-        assert_eq!(store.clone().load().await.unwrap().errors().count(), 2);
+        assert_eq!(store.clone().load().await.unwrap().state.errors().count(), 2);
         journal.changed(delta(3));
         tokio::time::sleep(GATHER * 2).await;
-        assert_eq!(store.clone().load().await.unwrap().errors().count(), 3);
+        assert_eq!(store.clone().load().await.unwrap().state.errors().count(), 3);
         writer.abort();
     }
 
@@ -223,7 +223,7 @@ mod tests {
                     }
                 }
                 journal.durable().await;
-                assert_eq!(store.clone().load().await.unwrap().errors().count(), 5);
+                assert_eq!(store.clone().load().await.unwrap().state.errors().count(), 5);
                 assert!(told.try_recv().is_ok() || failing > 2);
                 writer.abort();
             }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
-use periskop_core::storage::{Storage, StorageError};
-use periskop_core::{Delta, ReplicaId, State};
+use periskop_core::storage::{Cursor, Storage, StorageError, Stored};
+use periskop_core::{Delta, ReplicaId};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +67,12 @@ where
         faulty!(self, self.inner.identify(fresh))
     }
 
-    async fn load(&mut self) -> Result<State, StorageError> {
+    async fn load(&mut self) -> Result<Stored, StorageError> {
         faulty!(self, self.inner.load())
+    }
+
+    async fn changes_since(&mut self, cursor: &Cursor) -> Result<Option<Stored>, StorageError> {
+        faulty!(self, self.inner.changes_since(cursor))
     }
 
     async fn commit(&mut self, delta: &Delta) -> Result<(), StorageError> {
@@ -77,6 +81,10 @@ where
 
     async fn prune(&mut self, pruned: &Pruned) -> Result<(), StorageError> {
         faulty!(self, self.inner.prune(pruned))
+    }
+
+    async fn close(&mut self) -> Result<(), StorageError> {
+        faulty!(self, self.inner.close())
     }
 }
 
@@ -111,7 +119,7 @@ mod tests {
             persist!(self.0.identify(fresh))
         }
 
-        async fn load(&mut self) -> Result<State, StorageError> {
+        async fn load(&mut self) -> Result<Stored, StorageError> {
             persist!(self.0.load())
         }
 

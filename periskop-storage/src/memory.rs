@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
-use periskop_core::storage::{Storage, StorageError};
+use periskop_core::storage::{Cursor, Storage, StorageError, Stored};
 use periskop_core::{Delta, ReplicaId, State};
 
 /// Keeps nothing beyond the process: the default, and the model that other stores are like.
@@ -23,7 +23,7 @@ struct Kept {
 
 impl Default for Kept {
     fn default() -> Self {
-        // As many occurrences as any state keeps.
+        // As many occurrences as any state keeps, until somebody says.
         Self { observer: None, state: State::new(u8::MAX) }
     }
 }
@@ -46,12 +46,14 @@ impl Storage for MemoryStorage {
         Ok(*self.kept().observer.get_or_insert(fresh))
     }
 
-    async fn load(&mut self) -> Result<State, StorageError> {
-        Ok(self.kept().state.clone())
+    async fn load(&mut self) -> Result<Stored, StorageError> {
+        Ok(Stored { state: self.kept().state.clone(), cursor: Cursor::default() })
     }
 
     async fn commit(&mut self, delta: &Delta) -> Result<(), StorageError> {
-        self.kept().state.join(delta.state().clone());
+        let mut kept = self.kept();
+        kept.state.set_keep(delta.occurrences_kept());
+        kept.state.join(delta.state().clone());
         Ok(())
     }
 

@@ -141,6 +141,16 @@ impl Age {
         Self((earlier.0 | 1).saturating_add(i64::from(!self.is_exported())))
     }
 
+    /// Both as one number, for stores: the greater one rules.
+    pub const fn as_i64(self) -> i64 {
+        self.0
+    }
+
+    /// The age that `as_i64` gave.
+    pub const fn from_i64(age: i64) -> Self {
+        Self(age)
+    }
+
     /// Since when it is said.
     pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_micros(self.0 >> 1)

@@ -28,6 +28,16 @@ impl Forgotten {
         Self(Some(Box::new(Known { through: Some(through), counts })))
     }
 
+    /// What was stored; nothing forgotten if there is neither.
+    pub(crate) fn stored(
+        through: Option<Timestamp>,
+        counts: impl IntoIterator<Item = (Incarnation, u64)>,
+    ) -> Self {
+        let Self(known) = Self::new(Timestamp::EPOCH, counts);
+        let known = known.map(|known| Box::new(Known { through, counts: known.counts }));
+        Self(known.filter(|known| **known != Known::default()))
+    }
+
     /// Occurrences not later than this are refused; `None` if nothing was ever forgotten.
     pub fn through(&self) -> Option<Timestamp> {
         self.0.as_ref().and_then(|known| known.through)

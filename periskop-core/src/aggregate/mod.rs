@@ -9,7 +9,7 @@ mod triage;
 pub use counts::{Age, Counts, Incarnation, Known, Since, Tally};
 pub use forgotten::Forgotten;
 pub use latest::LatestOccurrences;
-pub use series::{Buckets, Series};
+pub use series::{Bucket, Buckets, Series, Width};
 pub use triage::{Act, Action, ActionId, MuteFor, Status, Triage, Watermark};
 
 use crate::merge::{Merge, lower, raise};

@@ -23,10 +23,59 @@ pub struct Buckets {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Sparse(Vec<(u32, u32)>);
 
+/// How long a bucket of a series is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Width {
+    /// One minute.
+    Minute,
+    /// One hour.
+    Hour,
+}
+
+impl Width {
+    /// In seconds.
+    pub const fn secs(self) -> u32 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3600,
+        }
+    }
+
+    /// The width of so many seconds.
+    pub const fn of_secs(secs: i64) -> Option<Self> {
+        match secs {
+            60 => Some(Self::Minute),
+            3600 => Some(Self::Hour),
+            _ => None,
+        }
+    }
+
+    /// How many buckets are kept, counted back from the newest.
+    pub const fn kept(self) -> u32 {
+        match self {
+            Self::Minute => 24 * 60,
+            Self::Hour => 30 * 24,
+        }
+    }
+}
+
+/// What one observer saw within a minute or an hour; greater counts join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Who saw it.
+    pub observer: ReplicaId,
+    /// How long it is.
+    pub width: Width,
+    /// Which one since the epoch.
+    pub number: u32,
+    /// How many occurrences.
+    pub count: u32,
+}
+
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
-const MINUTES_KEPT: u32 = 24 * 60;
-const HOURS_KEPT: u32 = 30 * 24;
+const MINUTES_KEPT: u32 = Width::Minute.kept();
+const HOURS_KEPT: u32 = Width::Hour.kept();
 
 impl Series {
     /// As many points as a series is ever shown with; a longer one ends there.
@@ -106,6 +155,34 @@ impl Series {
         Self(vec![(observer, Buckets { minutes, hours })])
     }
 
+    /// Puts one bucket into a series that is being read. [`Self::tidy`] is to follow.
+    pub(crate) fn put(&mut self, bucket: Bucket) {
+        let i = match self.0.binary_search_by_key(&bucket.observer, |(o, _)| *o) {
+            Ok(i) => i,
+            Err(i) => {
+                self.0.insert(i, (bucket.observer, Buckets::default()));
+                i
+            }
+        };
+        let buckets = &mut self.0[i].1;
+        let sparse = match bucket.width {
+            Width::Minute => &mut buckets.minutes.0,
+            Width::Hour => &mut buckets.hours.0,
+        };
+        match sparse.binary_search_by_key(&bucket.number, |(n, _)| *n) {
+            Ok(i) => sparse[i].1 = sparse[i].1.max(bucket.count),
+            Err(i) => sparse.insert(i, (bucket.number, bucket.count)),
+        }
+    }
+
+    /// Drops what is older than is kept.
+    pub(crate) fn tidy(&mut self) {
+        for (_, buckets) in &mut self.0 {
+            buckets.minutes.join(&Sparse::default(), MINUTES_KEPT);
+            buckets.hours.join(&Sparse::default(), HOURS_KEPT);
+        }
+    }
+
     pub(crate) fn join(&mut self, other: Self, delta: &mut Self) -> bool {
         for (observer, theirs) in other.0 {
             if theirs == Buckets::default() {
@@ -139,6 +216,14 @@ impl Merge for Series {
 }
 
 impl Buckets {
+    /// Every bucket that is kept: its width, its number and its count.
+    pub(crate) fn each_kept(&self) -> impl Iterator<Item = (Width, u32, u32)> {
+        let of = |width, sparse: &'_ Sparse| {
+            sparse.0.iter().map(move |(n, count)| (width, *n, *count)).collect::<Vec<_>>()
+        };
+        of(Width::Minute, &self.minutes).into_iter().chain(of(Width::Hour, &self.hours))
+    }
+
     /// Every bucket that `step` wants, by the second at which it starts.
     fn each(&self, step: i64, mut visit: impl FnMut(i64, u32)) {
         let (sparse, width) =

@@ -257,6 +257,24 @@ impl Merge for Triage {
 }
 
 impl Action {
+    /// An action as it was stored.
+    pub fn stored(
+        id: ActionId,
+        at: Timestamp,
+        act: Act,
+        by: &str,
+        why: &str,
+        watermark: Option<Watermark>,
+    ) -> Self {
+        let watermark = watermark.map(Box::new);
+        Self { id, at, act, by: by.into(), why: why.into(), watermark }
+    }
+
+    /// What was known when it was taken, as far as that still matters.
+    pub fn watermark(&self) -> Option<&Watermark> {
+        self.watermark.as_deref()
+    }
+
     fn key(&self) -> (Timestamp, ActionId) {
         (self.at, self.id)
     }
@@ -272,6 +290,36 @@ impl Act {
             Self::Unmute => "unmute",
             Self::Forget => "forget",
         }
+    }
+
+    /// Until when it hides, if it does so until a time.
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Mute(MuteFor::Until(until)) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// For how many further occurrences it hides, if it counts them.
+    pub const fn further(self) -> Option<u64> {
+        match self {
+            Self::Mute(MuteFor::Further(n)) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The act that these say; `None` if there is none.
+    pub fn of_parts(word: &str, until: Option<Timestamp>, further: Option<u64>) -> Option<Self> {
+        Some(match (word, until, further) {
+            ("resolve", None, None) => Self::Resolve,
+            ("reopen", None, None) => Self::Reopen,
+            ("mute", None, None) => Self::Mute(MuteFor::Ever),
+            ("mute", Some(until), None) => Self::Mute(MuteFor::Until(until)),
+            ("mute", None, Some(n)) => Self::Mute(MuteFor::Further(n)),
+            ("unmute", None, None) => Self::Unmute,
+            ("forget", None, None) => Self::Forget,
+            _ => return None,
+        })
     }
 
     const fn question(self) -> Option<Question> {

@@ -19,8 +19,13 @@ pub enum Output {
     Scrape(ScrapeRequest),
     /// The state grew by this: to be stored, indexed and shown. Never empty.
     Changed(Delta),
-    /// The state forgot this: to be removed from store and index. Never empty.
+    /// The state grew by this, which the store has: to be indexed and shown. Never empty.
+    Learned(Delta),
+    /// The state forgot this for its age: to be removed from store and index. Never empty.
     Pruned(Pruned),
+    /// The state forgot this because there was too much of it: to be removed from the store. Never
+    /// empty.
+    CrowdedOut(Pruned),
     /// Something happened that somebody may want to be told.
     Event(Event),
 }

@@ -172,8 +172,15 @@ impl Engine {
                 self.schedule.plan(now, target);
             }
             let changed = known.record(now, &result);
+            let halted = known.halted;
+            if changed.is_some() && !halted {
+                let failure = result.outcome.as_ref().err().map(ToString::to_string);
+                let delta = self.observer.found(now, &service, &url, failure.as_deref());
+                self.emit(delta);
+            }
             self.outputs.extend(changed.map(Output::Event));
         }
+        let Some(known) = self.services.get_mut(&service) else { return };
         let active = known.has_url(&url);
         match result.outcome {
             Ok(report) => {
@@ -184,6 +191,7 @@ impl Engine {
                     let delta = self.observer.departed(now, &service, &url);
                     self.emit(delta);
                 }
+                self.emit_crowded_out();
                 self.emit_changes(now, before);
             }
             Err(_) if active => {
@@ -200,6 +208,7 @@ impl Engine {
         let before = self.statuses(now, ids_of(service, &report));
         let delta = self.observer.pushed(now, service, report);
         self.emit(delta);
+        self.emit_crowded_out();
         self.emit_changes(now, before);
     }
 
@@ -232,16 +241,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what another observer, or a store, knows.
+    /// Takes what another observer knows.
     pub fn handle_join(&mut self, now: Timestamp, other: &State) {
-        self.advance(now);
-        let before = self.statuses(now, other.errors().map(|error| error.id()).collect());
-        let delta = self.observer.join(now, other);
+        let delta = self.join(now, other);
         if !delta.is_empty() {
             self.void_memos();
         }
         self.emit(delta);
+    }
+
+    /// Takes what the store holds, of an earlier process or of others that share it.
+    pub fn handle_stored(&mut self, now: Timestamp, stored: &State) {
+        let delta = self.join(now, stored);
+        // Others may write to a shared store all the time: only memos of services of which they
+        // knew something new are void.
+        let epoch = self.fresh_epoch();
+        for id in delta.changed() {
+            if let Some(service) = self.services.get_mut(&id.service) {
+                service.memo_epoch = epoch;
+            }
+        }
+        if !delta.is_empty() {
+            self.outputs.push_back(Output::Learned(delta));
+        }
+    }
+
+    fn join(&mut self, now: Timestamp, other: &State) -> Delta {
+        self.advance(now);
+        let before = self.statuses(now, other.errors().map(|error| error.id()).collect());
+        let delta = self.observer.join(now, other);
         self.emit_changes(now, before);
+        delta
     }
 
     /// Does what is due: asks for scrapes, tells ages that have lasted, and forgets what is old.
@@ -292,10 +322,13 @@ impl Engine {
     pub fn targets_of(&self, service: &ServiceName) -> impl Iterator<Item = TargetView<'_>> {
         self.services.get(service).into_iter().flat_map(|service| {
             service.pool.targets().filter_map(|target| {
+                let scraped = service.targets.get(&target.id())?;
+                let name = &service.pool.spec().name;
                 Some(TargetView {
-                    service: &service.pool.spec().name,
+                    service: name,
                     target,
-                    status: &service.targets.get(&target.id())?.status,
+                    status: &scraped.status,
+                    last: self.observer.last_state(name, &scraped.url),
                     next_scrape: self.schedule.next_of(target.id()),
                 })
             })
@@ -429,6 +462,13 @@ impl Engine {
         let epoch = self.fresh_epoch();
         for service in self.services.values_mut() {
             service.memo_epoch = epoch;
+        }
+    }
+
+    fn emit_crowded_out(&mut self) {
+        let gone = self.observer.take_crowded_out();
+        if !gone.is_empty() {
+            self.outputs.push_back(Output::CrowdedOut(gone));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::engine::{Event, Health, ScrapeFailure, ScrapeResult};
 use crate::ids::ServiceName;
 use crate::report::Warning;
 use crate::target::{
-    DroppedTarget, Pool, ProviderId, ServiceSpec, Target, TargetId, TargetLimitExceeded,
+    DroppedTarget, LastState, Pool, ProviderId, ServiceSpec, Target, TargetId, TargetLimitExceeded,
 };
 use crate::time::Timestamp;
 
@@ -181,6 +181,7 @@ pub struct TargetView<'a> {
     pub(super) service: &'a ServiceName,
     pub(super) target: &'a Target,
     pub(super) status: &'a TargetStatus,
+    pub(super) last: Option<&'a LastState>,
     pub(super) next_scrape: Option<Timestamp>,
 }
 
@@ -198,6 +199,12 @@ impl<'a> TargetView<'a> {
     /// How it fares.
     pub const fn status(self) -> &'a TargetStatus {
         self.status
+    }
+
+    /// How it was found when that last changed, before this process began included; `None` if it
+    /// has never been tried.
+    pub const fn last_state(self) -> Option<&'a LastState> {
+        self.last
     }
 
     /// When it is scraped next; `None` while a scrape is under way or none is allowed.

@@ -52,6 +52,11 @@ impl Local {
         self.targets.entry(target).or_default().tried = true;
     }
 
+    /// Whether a target is discovered now.
+    pub(super) fn is_discovered(&self, target: &str) -> bool {
+        self.targets.contains_key(target)
+    }
+
     /// Whether every target discovered has been tried since the start.
     pub(super) fn all_tried(&self) -> bool {
         self.targets.values().all(|target| target.tried)

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::aggregate::{Age, Aggregate, Incarnation, Known, LatestOccurrences, Since, Tally};
-use crate::ids::{AggregationKey, ReplicaId, ServiceName, SourceId};
+use crate::ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{lower, raise};
-use crate::observer::Observer;
 use crate::observer::exports::{self, Exports};
+use crate::observer::{Observer, Pruned};
 use crate::report::{Report, ReportedError, ReportedIncarnation};
 use crate::state::{Delta, Source};
 use crate::texts::Texts;
@@ -154,11 +154,14 @@ impl Observer {
             .map(|known| (known.age.is_exported(), known.age, known.incarnation))
             .collect();
         ages.sort_unstable();
-        let mut victims: Vec<_> = ages[..surplus].iter().map(|(_, _, i)| *i).collect();
+        let mut victims: Vec<_> = ages[..surplus].iter().map(|(_, age, i)| (*i, *age)).collect();
         victims.sort_unstable();
-        aggregate.counts.retain(|known| victims.binary_search(&known.incarnation).is_err());
+        aggregate.counts.retain(|known| !Pruned::has(&victims, known));
         aggregate.evicted = aggregate.evicted.saturating_add(surplus as u64);
         self.evicted = self.evicted.saturating_add(surplus as u64);
+        let id = AggregateId { service: service.clone(), key: key.clone() };
+        self.crowded_out
+            .append(Pruned { incarnations: BTreeMap::from([(id, victims)]), ..Pruned::default() });
     }
 }
 

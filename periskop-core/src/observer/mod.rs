@@ -8,15 +8,19 @@ mod exports;
 mod hear;
 mod prune;
 
+use std::mem;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::aggregate::{Act, Action, ActionId, Age, Aggregate, Forgotten, Triage, Watermark};
+use crate::aggregate::{
+    Act, Action, ActionId, Age, Aggregate, Forgotten, Known, Triage, Watermark,
+};
 use crate::ids::{AggregateId, ReplicaId, ServiceName, SourceId};
+use crate::merge::Merge;
 use crate::report::Report;
 use crate::state::{Delta, Source, State};
-use crate::target::Labels;
+use crate::target::{Labels, LastState};
 use crate::time::Timestamp;
 
 use exports::{Exports, Local};
@@ -31,8 +35,14 @@ pub struct Observer {
     state: State,
     local: HashMap<ServiceName, Local>,
     evicted: u64,
+    /// What went because there were too many, until somebody asks.
+    crowded_out: Pruned,
     unusable_times: u64,
 }
+
+/// What is exported is told again to other observers this often within a retention: often enough
+/// that one who cannot hear for weeks still forgets nothing.
+const TOLD_AGAIN: u32 = 4;
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +92,16 @@ impl Observer {
                 false => known.age,
             });
         });
-        Self { id, settings, started, state, local: HashMap::new(), evicted: 0, unusable_times: 0 }
+        Self {
+            id,
+            settings,
+            started,
+            state,
+            local: HashMap::new(),
+            evicted: 0,
+            crowded_out: Pruned::default(),
+            unusable_times: 0,
+        }
     }
 
     /// Who observes.
@@ -118,9 +137,20 @@ impl Observer {
         self.evicted
     }
 
+    /// What has gone because an error had more incarnations than the limit, since this was asked
+    /// for last: for a store to follow.
+    pub fn take_crowded_out(&mut self) -> Pruned {
+        mem::take(&mut self.crowded_out)
+    }
+
     /// How many occurrences came with a time that is not usable, since the start.
     pub fn unusable_times(&self) -> u64 {
         self.unusable_times
+    }
+
+    /// How a target was found when that last changed. `target` is its scrape URL.
+    pub fn last_state(&self, service: &ServiceName, target: &str) -> Option<&LastState> {
+        self.state.target(service, &without_userinfo(target))
     }
 
     /// A target is discovered. `target` is its scrape URL.
@@ -144,6 +174,32 @@ impl Observer {
         let mut delta = Delta::default();
         self.state.join_service(service, [self.id], &mut delta);
         self.local.entry(service.clone()).or_default().tried(without_userinfo(target));
+        delta
+    }
+
+    /// A target answers well, or does not, because of `failure`. News only if that is not how it
+    /// was found last.
+    pub fn found(
+        &mut self,
+        now: Timestamp,
+        service: &ServiceName,
+        target: &str,
+        failure: Option<&str>,
+    ) -> Delta {
+        let mut delta = Delta::default();
+        let target = without_userinfo(target);
+        let before = self.state.target(service, &target);
+        if before.is_some_and(|before| before.is_up() == failure.is_none()) {
+            return delta;
+        }
+        // What is found later rules, whatever the clock says.
+        let after = before.map(|before| before.since().plus(Duration::from_micros(1)));
+        let since = after.map_or(now, |after| after.max(now));
+        let last = match failure {
+            None => LastState::up(since),
+            Some(reason) => LastState::down(since, reason),
+        };
+        self.state.join_target(service, target.into(), last, &mut delta);
         delta
     }
 
@@ -208,8 +264,12 @@ impl Observer {
 
     /// What has lasted by now of who is exported and who is not: an age is told once it has
     /// lasted an hour, so that idle scrapes write nothing. Worth calling every hour.
+    ///
+    /// Of a service that others observe as well it is told again now and then what is still
+    /// exported here: to them, what they have not heard of for the retention is forgotten.
     pub fn settle(&mut self, now: Timestamp) -> Delta {
         let mut delta = Delta::default();
+        self.tell_again(now, &mut delta);
         let state = &self.state;
         for (service, local) in &mut self.local {
             local.unsettled.retain(|(key, incarnation)| {
@@ -226,6 +286,28 @@ impl Observer {
             });
         }
         delta
+    }
+
+    fn tell_again(&mut self, now: Timestamp, delta: &mut Delta) {
+        let due = now.minus(self.settings.retention / TOLD_AGAIN);
+        for (name, service) in &mut self.state.services {
+            let others = service.observers.iter().any(|observer| *observer != self.id);
+            if !others || !service.observers.contains(&self.id) {
+                continue;
+            }
+            for (key, aggregate) in &mut service.errors {
+                let old = |k: &&Known| k.age.is_exported() && k.age.time() <= due;
+                let told: Vec<_> = aggregate.counts.iter().filter(old).copied().collect();
+                if told.is_empty() {
+                    continue;
+                }
+                let again = |known: Known| Known { age: Age::exported(now), ..known };
+                let counts = told.into_iter().map(again).collect();
+                let update = Aggregate { counts, ..Aggregate::default() };
+                aggregate.merge(update.clone());
+                delta.state.join_aggregate(name, key.clone(), update, &mut Delta::default());
+            }
+        }
     }
 
     fn is_exported(&self, service: &ServiceName, (key, incarnation): &exports::Pair) -> bool {

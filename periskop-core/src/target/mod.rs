@@ -2,6 +2,7 @@
 
 mod group;
 mod labels;
+mod last_state;
 mod pool;
 mod relabel;
 mod schedule;
@@ -10,6 +11,7 @@ mod url;
 
 pub use group::TargetGroup;
 pub use labels::Labels;
+pub use last_state::LastState;
 pub use pool::{DroppedTarget, Pool, PoolChange, ProviderId, ServiceSpec, TargetLimitExceeded};
 pub use relabel::{
     Action, MAX_LABELS, MAX_VALUE, NameScheme, Pattern, PatternError, RelabelConfig, Template,

@@ -1,3 +1,4 @@
-//! Formats on the wire.
+//! Formats on the wire, and in stores.
 
 pub mod exporter;
+pub mod state;

@@ -212,8 +212,10 @@ impl Simulation {
                 Output::Changed(delta) => {
                     self.servers[s].stored.join(delta.into_state());
                 }
-                Output::Pruned(pruned) => self.servers[s].stored.remove(&pruned),
-                Output::Event(_) => {}
+                Output::Pruned(pruned) | Output::CrowdedOut(pruned) => {
+                    self.servers[s].stored.remove(&pruned);
+                }
+                Output::Learned(_) | Output::Event(_) => {}
             }
         }
     }

@@ -91,12 +91,12 @@ impl Exported {
         for (id, incarnations) in &observer.expired(now).incarnations {
             let known = observer.state().aggregate(&id.service, &id.key);
             let Some(counts) = known.map(|known| &known.counts) else { continue };
-            let stays = |known: &&Known| incarnations.binary_search(&known.incarnation).is_err();
+            let stays = |known: &&Known| !Pruned::has(incarnations, known);
             let staying: Counts = counts.iter().filter(stays).copied().collect();
             let sum = self.errors.entry(id.clone()).or_default();
             let left = sum.live(counts).saturating_sub(sum.live(&staying));
             sum.gone = sum.gone.saturating_add(left);
-            for incarnation in incarnations {
+            for (incarnation, _) in incarnations {
                 sum.before.remove(incarnation);
                 if incarnation.observer().is_some() {
                     let lives = numbered(counts.of_source(incarnation.source));

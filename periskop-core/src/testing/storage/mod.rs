@@ -1,17 +1,26 @@
 //! The laws of [`Storage`].
 
+mod fleet;
+mod shared;
+
 use std::time::Duration;
 
-use crate::aggregate::{Act, ActionId, MuteFor};
-use crate::ids::{AggregateId, ReplicaId, ServiceName};
-use crate::observer::{Observer, Settings};
-use crate::occurrence::{ContentHash, Exception, HttpContext, Occurrence, Severity};
-use crate::report::{Report, ReportedError};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+use crate::aggregate::{Act, Age, MuteFor};
+use crate::ids::{AggregateId, ReplicaId};
+use crate::observer::{Observer, Pruned, Settings};
+use crate::occurrence::Exception;
+use crate::report::Report;
 use crate::state::{Delta, State};
 use crate::storage::Storage;
-use crate::target::Labels;
 use crate::testing::START;
+use crate::testing::state::{step, take};
 use crate::time::Timestamp;
+
+use fleet::{Fleet, commit, error, full, holds, id, load, named, service};
+pub use shared::*;
 
 /// Makes one `#[test]` of each law of [`Storage`](crate::storage::Storage).
 ///
@@ -51,6 +60,10 @@ macro_rules! storage_conformance {
             what_was_pruned_is_gone_and_nothing_else
             what_comes_back_after_it_was_pruned_stays
             what_was_forgotten_stays_forgotten_after_its_error_is_pruned
+            what_is_heard_of_after_it_was_pruned_is_not_pruned
+            no_more_occurrences_than_are_kept_are_stored
+            how_targets_were_found_comes_back
+            random_histories_are_what_they_join_to
             scraping_again_after_a_restart_adds_nothing
         }
     };
@@ -160,6 +173,7 @@ pub async fn an_observer_keeps_its_name(mut open: impl AsyncFnMut() -> Box<dyn S
         let mut store = open().await;
         let name = store.identify(ReplicaId::from_u64(fresh)).await.expect("the store works");
         assert_eq!(name, ReplicaId::from_u64(u64::MAX));
+        store.close().await.expect("the store works");
     }
 }
 
@@ -229,7 +243,7 @@ pub async fn texts_come_back_character_by_character(
 ) {
     let all: String = ('\0'..='\u{2fff}').chain('\u{e000}'..='\u{10ff}').chain(['🦀']).collect();
     let long = "x\0é\n".repeat(20_000);
-    let texts = ["", "\0", "'", "\\u0000", "null", &all, &long];
+    let texts = ["", "\0", "␀", "␀0\0", "'", "\\u0000", "null", &all, &long];
     let occurrences: Vec<_> = texts.iter().enumerate().map(|(n, text)| full(n, text)).collect();
     let mut none = full(texts.len(), "");
     none.exceptions = vec![Exception::default()];
@@ -384,6 +398,121 @@ pub async fn what_was_forgotten_stays_forgotten_after_its_error_is_pruned(
     assert_eq!(total, None, "what was known of it is forgotten");
 }
 
+/// What has come back, or is exported by another observer, goes on living.
+pub async fn what_is_heard_of_after_it_was_pruned_is_not_pruned(
+    mut open: impl AsyncFnMut() -> Box<dyn Storage>,
+) {
+    let mut store = open().await;
+    let mut fleet = Fleet::new();
+    let seen = fleet.scraped(0, fleet.report(1));
+    commit(&mut *store, &seen).await;
+    fleet.committed(&seen);
+    let error = fleet.expected.aggregate(&service(), &id("a").key).expect("it was committed");
+    let known = *error.counts.iter().next().expect("it was counted");
+    let late = Pruned {
+        errors: vec![id("a")],
+        incarnations: [(id("a"), vec![(known.incarnation, Age::gone(START))])].into(),
+        ..Pruned::default()
+    };
+    store.prune(&late).await.expect("the store works");
+    holds(&mut *store, &fleet.expected).await;
+    let last = late.incarnations[&id("a")][0].0;
+    let told = Pruned { incarnations: [(id("a"), vec![(last, known.age)])].into(), ..late };
+    store.prune(&told).await.expect("the store works");
+    fleet.expected.remove(&told);
+    assert!(fleet.expected.error(&id("a")).is_none());
+    holds(&mut *store, &fleet.expected).await;
+}
+
+/// A store that is used for years does not grow with what is not shown.
+pub async fn no_more_occurrences_than_are_kept_are_stored(
+    mut open: impl AsyncFnMut() -> Box<dyn Storage>,
+) {
+    let mut store = open().await;
+    let settings = Settings { occurrences_per_error: 3, ..Settings::default() };
+    let mut fleet = Fleet::with(settings);
+    for n in 0..9 {
+        let report =
+            Report { errors: vec![error("k", n, vec![full(9 - n as usize, "x")])], ..named() };
+        let delta = fleet.scraped(0, report);
+        commit(&mut *store, &delta).await;
+        fleet.committed(&delta);
+        holds(&mut *store, &fleet.expected).await;
+    }
+    let loaded = load(&mut *store).await;
+    assert_eq!(loaded.error(&id("k")).map(|error| error.occurrences().len()), Some(3));
+}
+
+/// Up or down, since when and why.
+pub async fn how_targets_were_found_comes_back(mut open: impl AsyncFnMut() -> Box<dyn Storage>) {
+    let mut store = open().await;
+    let mut fleet = Fleet::new();
+    let long = "no\0 answer ".repeat(200);
+    for (target, failure) in [(0, None), (1, Some("refused")), (0, Some(&*long)), (1, None)] {
+        let delta = fleet.found(target, failure);
+        commit(&mut *store, &delta).await;
+        fleet.committed(&delta);
+        holds(&mut *store, &fleet.expected).await;
+    }
+    let before = fleet.expected.clone();
+    let pruned = fleet.observer.prune(fleet.now.plus(Duration::from_secs(31 * 24 * 3600)));
+    assert_eq!(pruned.targets.len(), 0, "nobody prunes what it has not observed");
+    holds(&mut *store, &before).await;
+    let gone = Pruned {
+        targets: before.services[&service()]
+            .targets
+            .iter()
+            .map(|(url, last)| (service(), url.clone(), last.clone()))
+            .collect(),
+        ..Pruned::default()
+    };
+    store.prune(&gone).await.expect("the store works");
+    fleet.expected.remove(&gone);
+    holds(&mut *store, &fleet.expected).await;
+}
+
+/// Three observers, whatever they see, and whatever people do; deltas come late and twice.
+pub async fn random_histories_are_what_they_join_to(
+    mut open: impl AsyncFnMut() -> Box<dyn Storage>,
+) {
+    let mut runner = TestRunner::deterministic();
+    let mut next = || step().new_tree(&mut runner).expect("there are no filters").current();
+    let settings = Settings { occurrences_per_error: 4, ..Settings::default() };
+    let mut observers: Vec<_> =
+        (0..3).map(|n| Observer::new(ReplicaId::from_u64(n), settings, START)).collect();
+    let mut expected = State::new(4);
+    let mut late = Vec::new();
+    let mut store = open().await;
+    for round in 0..120_u64 {
+        let now = START.plus(Duration::from_secs(600 * round));
+        let observer = usize::try_from(round % 3).expect("it is small");
+        let delta = take(&mut observers[observer], now, &next());
+        if delta.is_empty() {
+            continue;
+        }
+        expected.join(delta.state().clone());
+        if round % 4 == 0 {
+            late.push(delta);
+            continue;
+        }
+        commit(&mut *store, &delta).await;
+        if round % 5 == 0 {
+            commit(&mut *store, &delta).await;
+        }
+        if round % 16 == 0 {
+            for delta in late.drain(..).rev() {
+                commit(&mut *store, &delta).await;
+            }
+            holds(&mut *store, &expected).await;
+        }
+    }
+    for delta in late {
+        commit(&mut *store, &delta).await;
+    }
+    drop(store);
+    holds(&mut *open().await, &expected).await;
+}
+
 /// Incarnations and observers are what they were.
 pub async fn scraping_again_after_a_restart_adds_nothing(
     mut open: impl AsyncFnMut() -> Box<dyn Storage>,
@@ -401,195 +530,4 @@ pub async fn scraping_again_after_a_restart_adds_nothing(
         assert!(delta.changed().is_empty(), "{:?}", delta.changed());
     }
     assert_eq!(total(restarted.observer.state()), before);
-}
-
-/// A fleet that is observed, and what a store should hold of it.
-struct Fleet {
-    observer: Observer,
-    now: Timestamp,
-    expected: State,
-    reports: Vec<Report>,
-}
-
-impl Fleet {
-    fn new() -> Self {
-        Self::with(Settings::default())
-    }
-
-    fn with(settings: Settings) -> Self {
-        Self::from(Observer::new(ReplicaId::from_u64(7), settings, START))
-    }
-
-    fn restored(state: State) -> Self {
-        let started = START.plus(Duration::from_secs(3600));
-        let settings = Settings::default();
-        Self::from(Observer::restore(ReplicaId::from_u64(7), settings, started, state))
-    }
-
-    fn from(observer: Observer) -> Self {
-        let now = START.plus(Duration::from_secs(3600));
-        Self { observer, now, expected: State::new(100), reports: Vec::new() }
-    }
-
-    /// Three targets count, one of them without `created_at` and falling back; one departs.
-    fn history(&mut self) -> Vec<Delta> {
-        let mut history = Vec::new();
-        self.reports = vec![self.report(0); 3];
-        for round in 1..4 {
-            for target in 0..3 {
-                let mut report = self.report(round * 5 + target);
-                report.target_uuid = Some(format!("target {target}"));
-                if target == 1 {
-                    for error in &mut report.errors {
-                        error.created_at = None;
-                        error.total_count = if round == 2 { 2 } else { error.total_count };
-                    }
-                }
-                if target == 2 {
-                    report.errors.push(error("only here", 1, vec![full(1, "only here")]));
-                }
-                self.reports[usize::try_from(target).expect("it is small")] = report.clone();
-                history.push(self.scraped(target, report));
-            }
-            history.push(self.act("a", u128::from(round), Act::Resolve));
-        }
-        let departed = self.observer.departed(self.now, &service(), &url(2));
-        history.push(departed);
-        history.retain(|delta| !delta.is_empty());
-        history
-    }
-
-    fn report(&self, n: u64) -> Report {
-        let occurrence = |k: u64| full(usize::try_from(n * 10 + k).expect("it is small"), "text");
-        Report {
-            errors: vec![
-                error("a", 1 + n, vec![occurrence(0), occurrence(1)]),
-                error("b", 10 + n * 3, vec![occurrence(2)]),
-            ],
-            ..named()
-        }
-    }
-
-    fn last_report(&self, target: u64) -> Report {
-        self.reports[usize::try_from(target).expect("it is small")].clone()
-    }
-
-    fn scraped(&mut self, target: u64, report: Report) -> Delta {
-        self.now = self.now.plus(Duration::from_secs(10));
-        let labels = Labels::from([("instance", format!("host {target}")), ("zone", "x".into())]);
-        self.observer.scraped(self.now, &service(), &url(target), &labels, report)
-    }
-
-    fn act(&mut self, key: &str, n: u128, act: Act) -> Delta {
-        self.now = self.now.plus(Duration::from_secs(10));
-        self.observer
-            .act(self.now, &id(key), ActionId(n), act, "ann's", "because \0")
-            .expect("the error is there")
-    }
-
-    /// What a store holds that has committed this too.
-    fn committed(&mut self, delta: &Delta) -> State {
-        self.expected.join(delta.state().clone());
-        self.expected.clone()
-    }
-
-    /// Lets all targets but the first depart and age, and has the store follow.
-    async fn prune_what_departed(&mut self, store: &mut dyn Storage) -> crate::observer::Pruned {
-        let kept = self.report(1);
-        for target in 1..3 {
-            let delta = self.observer.departed(self.now, &service(), &url(target));
-            commit(store, &delta).await;
-            self.committed(&delta);
-        }
-        if self.reports.is_empty() {
-            let delta = self.observer.departed(self.now, &service(), &url(0));
-            commit(store, &delta).await;
-            self.committed(&delta);
-        } else {
-            let delta = self.scraped(0, Report { errors: kept.errors[..1].to_vec(), ..named() });
-            commit(store, &delta).await;
-            self.committed(&delta);
-        }
-        let later = self.now.plus(Duration::from_secs(31 * 24 * 3600));
-        let pruned = self.observer.prune(later);
-        store.prune(&pruned).await.expect("the store works");
-        self.expected.remove(&pruned);
-        pruned
-    }
-}
-
-async fn load(store: &mut dyn Storage) -> State {
-    store.load().await.expect("the store works")
-}
-
-/// Fails with the first error that differs: whole states are long.
-async fn holds(store: &mut dyn Storage, expected: &State) {
-    let loaded = load(store).await;
-    for (found, wanted, missing) in [(&loaded, expected, "more"), (expected, &loaded, "less")] {
-        for (name, service) in &found.services {
-            for (key, aggregate) in &service.errors {
-                match wanted.aggregate(name, key) {
-                    Some(other) if other == aggregate => {}
-                    Some(other) => panic!("{key:?} is\n{aggregate:?}\nand not\n{other:?}"),
-                    None => panic!("one error {missing} than expected: {key:?}"),
-                }
-            }
-        }
-    }
-    assert_eq!(loaded.sources, expected.sources);
-    assert!(loaded == *expected, "the services differ");
-}
-
-async fn commit(store: &mut dyn Storage, delta: &Delta) {
-    store.commit(delta).await.expect("the store works");
-}
-
-fn service() -> ServiceName {
-    "the service".into()
-}
-
-fn id(key: &str) -> AggregateId {
-    AggregateId { service: service(), key: key.into() }
-}
-
-fn url(target: u64) -> String {
-    format!("http://localhost/{target}")
-}
-
-fn named() -> Report {
-    Report { target_uuid: Some("target 0".to_owned()), ..Report::default() }
-}
-
-fn error(key: &str, total_count: u64, occurrences: Vec<Occurrence>) -> ReportedError {
-    ReportedError {
-        key: key.into(),
-        total_count,
-        severity: Severity::Warning,
-        created_at: Some(START),
-        incarnations: None,
-        occurrences,
-    }
-}
-
-/// The n-th occurrence, with `text` wherever a text may be.
-fn full(n: usize, text: &str) -> Occurrence {
-    let exception = |class: &str| Exception {
-        class: Some(class.to_owned()),
-        message: Some(text.to_owned()),
-        stacktrace: vec![text.to_owned(), "frame".to_owned()],
-    };
-    let name = format!("occurrence {n:03}");
-    Occurrence {
-        content: ContentHash::of(name.as_bytes()),
-        name,
-        time: Some(START.plus(Duration::from_micros(n as u64))),
-        severity: Severity::Info,
-        exceptions: vec![exception(text), exception("cause")],
-        http: Some(HttpContext {
-            method: Some(text.to_owned()),
-            url: Some(text.to_owned()),
-            headers: vec![("a header".to_owned(), text.to_owned())],
-            body: Some(text.to_owned()),
-        }),
-    }
 }

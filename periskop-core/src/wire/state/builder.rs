@@ -1,0 +1,173 @@
+//! A state put together from what was stored.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use crate::aggregate::{Action, Aggregate, Bucket, Forgotten, Incarnation, Known, Triage};
+use crate::ids::{AggregateId, ErrorDigest, ReplicaId, ServiceName, SourceId};
+use crate::merge::Merge;
+use crate::occurrence::ContentHash;
+use crate::state::{Source, State};
+use crate::target::{Labels, LastState};
+use crate::texts::Texts;
+use crate::time::Timestamp;
+
+use super::document::{DocumentError, Stacks};
+use super::parts::Summary;
+
+/// Takes parts in any order, each error before what belongs to it, and makes a [`State`] of them.
+///
+/// Parts join: what comes twice counts once.
+#[derive(Default)]
+pub struct StateBuilder {
+    services: BTreeMap<ServiceName, crate::state::Service>,
+    sources: HashMap<SourceId, Source>,
+    errors: Vec<(AggregateId, Building)>,
+    slots: HashMap<ErrorDigest, Slot>,
+    texts: Texts,
+}
+
+/// An error that is being put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(usize);
+
+#[derive(Default)]
+struct Building {
+    aggregate: Aggregate,
+    forgotten: Vec<(Incarnation, u64)>,
+    through: Option<Timestamp>,
+}
+
+impl StateBuilder {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A service, and who has observed it.
+    pub fn service(&mut self, name: &ServiceName, observers: impl IntoIterator<Item = ReplicaId>) {
+        self.services.entry(name.clone()).or_default().observers.extend(observers);
+    }
+
+    /// How a target of a service was found last.
+    pub fn target(&mut self, service: &ServiceName, url: &str, last: LastState) {
+        let targets = &mut self.services.entry(service.clone()).or_default().targets;
+        match targets.get_mut(url) {
+            Some(known) => {
+                known.merge(last);
+            }
+            None => {
+                targets.insert(url.into(), last);
+            }
+        }
+    }
+
+    /// Who counts, and the labels of its target since a time.
+    pub fn source(&mut self, id: SourceId, name: &str, labels: Option<(Timestamp, Labels)>) {
+        let new = Source { name: name.into(), labels };
+        match self.sources.get_mut(&id) {
+            Some(known) => {
+                crate::merge::raise(&mut known.labels, new.labels);
+            }
+            None => {
+                self.sources.insert(id, new);
+            }
+        }
+    }
+
+    /// An error.
+    pub fn error(&mut self, id: AggregateId, summary: Summary) -> Slot {
+        let digest = id.digest();
+        let slot = match self.slots.get(&digest) {
+            Some(slot) => *slot,
+            None => {
+                self.errors.push((id, Building::default()));
+                let slot = Slot(self.errors.len() - 1);
+                self.slots.insert(digest, slot);
+                slot
+            }
+        };
+        let building = &mut self.errors[slot.0].1;
+        crate::merge::raise(&mut building.through, summary.forgotten_through);
+        building.aggregate.merge(Aggregate {
+            first_seen: summary.first_seen,
+            last_seen: summary.last_seen,
+            severity: summary.severity,
+            ..Aggregate::default()
+        });
+        slot
+    }
+
+    /// The error that a store calls so, if it has been told.
+    pub fn slot(&self, digest: &ErrorDigest) -> Option<Slot> {
+        self.slots.get(digest).copied()
+    }
+
+    /// What one incarnation counted.
+    pub fn count(&mut self, error: Slot, known: Known) {
+        self.errors[error.0].1.aggregate.counts.put(known);
+    }
+
+    /// How much of what an incarnation counted is forgotten.
+    pub fn forgotten(&mut self, error: Slot, incarnation: Incarnation, count: u64) {
+        self.errors[error.0].1.forgotten.push((incarnation, count));
+    }
+
+    /// An occurrence, by its document. `time` is what it is ordered by; its stack must be among
+    /// `stacks`.
+    ///
+    /// # Errors
+    ///
+    /// It is no such document.
+    pub fn occurrence(
+        &mut self,
+        error: Slot,
+        time: Timestamp,
+        content: ContentHash,
+        document: &str,
+        stacks: &mut Stacks,
+    ) -> Result<(), DocumentError> {
+        let texts = &mut self.texts;
+        let kept = stacks.with_occurrence(content, document, |occurrence, usable| {
+            texts.pack(occurrence, time, usable)
+        })?;
+        self.errors[error.0].1.aggregate.latest.put(kept);
+        Ok(())
+    }
+
+    /// What somebody did.
+    pub fn action(&mut self, error: Slot, action: Action) {
+        self.errors[error.0].1.aggregate.triage.merge(Triage::of(action));
+    }
+
+    /// What somebody saw over time.
+    pub fn bucket(&mut self, error: Slot, bucket: Bucket) {
+        self.errors[error.0].1.aggregate.series.put(bucket);
+    }
+
+    /// How many errors it has.
+    pub fn len(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Whether it has no error.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// All of it.
+    pub fn finish(self) -> State {
+        let mut services = self.services;
+        for (id, building) in self.errors {
+            let Building { mut aggregate, forgotten, through } = building;
+            if through.is_some() || !forgotten.is_empty() {
+                aggregate.forgotten = Forgotten::stored(through, forgotten);
+                aggregate.latest.forget_through(through);
+            }
+            aggregate.series.tidy();
+            services.entry(id.service).or_default().errors.insert(id.key, aggregate);
+        }
+        State::of_parts(services, self.sources, self.texts)
+    }
+}
