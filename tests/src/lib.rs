@@ -4,6 +4,7 @@
 //! cannot run here says so with [`skip`], which `scripts/test` counts.
 
 pub mod app;
+pub mod cut;
 pub mod process;
 pub mod sd;
 pub mod server;
