@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod cut;
+pub mod database;
 pub mod process;
 pub mod sd;
 pub mod server;
