@@ -317,6 +317,11 @@ impl Source {
         &self.name
     }
 
+    /// The same, and since when they are these.
+    pub fn labels_since(&self) -> Option<(Timestamp, &Labels)> {
+        self.labels.as_ref().map(|(since, labels)| (*since, labels))
+    }
+
     /// The labels of its target after relabelling, without those that begin with `__`.
     pub fn labels(&self) -> Option<&Labels> {
         self.labels.as_ref().map(|(_, labels)| labels)

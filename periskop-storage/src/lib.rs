@@ -3,6 +3,10 @@
 
 mod faulty;
 mod memory;
+mod sql;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use faulty::{Fault, Faulty};
 pub use memory::MemoryStorage;
+pub use sql::SqlStorage;

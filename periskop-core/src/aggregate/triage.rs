@@ -126,6 +126,15 @@ pub struct Triage(
     Vec<Action>,
 );
 
+/// What becomes of an action when others have been taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fate {
+    /// It answers one of the two questions, and keeps what was known then.
+    pub rules: bool,
+    /// It is remembered.
+    pub is_kept: bool,
+}
+
 /// The questions that an action answers. In each, the greatest (at, id) rules.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Question {
@@ -232,21 +241,32 @@ impl Triage {
         !delta.0.is_empty()
     }
 
+    /// What becomes of actions, the oldest first: of each the word that [`Act::as_str`] gives.
+    pub fn kept<'a>(words: impl DoubleEndedIterator<Item = &'a str>) -> Vec<Fate> {
+        let mut answered = Vec::new();
+        let mut fates: Vec<_> = words
+            .rev()
+            .enumerate()
+            .map(|(newer, word)| {
+                let question = Question::of(word);
+                let rules = question.is_some_and(|question| !answered.contains(&question));
+                answered.extend(question);
+                Fate { rules, is_kept: rules || newer < Self::KEPT }
+            })
+            .collect();
+        fates.reverse();
+        fates
+    }
+
     fn tidy(&mut self) {
-        let ruling = [Question::Resolved, Question::Muted]
-            .map(|question| self.ruling(question).map(|action| action.id));
-        let rules = |action: &Action| ruling.contains(&Some(action.id));
-        let old = self.0.len().saturating_sub(Self::KEPT);
-        let mut i = 0;
-        self.0.retain(|action| {
-            i += 1;
-            i > old || rules(action)
-        });
-        for action in &mut self.0 {
-            if !rules(action) {
+        let mut fates = Self::kept(self.0.iter().map(|action| action.act.as_str())).into_iter();
+        self.0.retain_mut(|action| {
+            let fate = fates.next().unwrap_or(Fate { rules: false, is_kept: true });
+            if !fate.rules {
                 action.watermark = None;
             }
-        }
+            fate.is_kept
+        });
     }
 }
 
@@ -322,11 +342,17 @@ impl Act {
         })
     }
 
-    const fn question(self) -> Option<Question> {
-        match self {
-            Self::Resolve | Self::Reopen => Some(Question::Resolved),
-            Self::Mute(_) | Self::Unmute => Some(Question::Muted),
-            Self::Forget => None,
+    fn question(self) -> Option<Question> {
+        Question::of(self.as_str())
+    }
+}
+
+impl Question {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "resolve" | "reopen" => Some(Self::Resolved),
+            "mute" | "unmute" => Some(Self::Muted),
+            _ => None,
         }
     }
 }

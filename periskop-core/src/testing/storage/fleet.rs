@@ -140,8 +140,11 @@ pub(super) async fn load(store: &mut dyn Storage) -> State {
 
 /// Fails with the first error that differs: whole states are long.
 pub(super) async fn holds(store: &mut dyn Storage, expected: &State) {
-    let loaded = load(store).await;
-    for (found, wanted, missing) in [(&loaded, expected, "more"), (expected, &loaded, "less")] {
+    same(&load(store).await, expected);
+}
+
+pub(super) fn same(loaded: &State, expected: &State) {
+    for (found, wanted, missing) in [(loaded, expected, "more"), (expected, loaded, "less")] {
         for (name, service) in &found.services {
             for (key, aggregate) in &service.errors {
                 match wanted.aggregate(name, key) {
@@ -153,7 +156,7 @@ pub(super) async fn holds(store: &mut dyn Storage, expected: &State) {
         }
     }
     assert_eq!(loaded.sources, expected.sources);
-    assert!(loaded == *expected, "the services differ");
+    assert!(loaded == expected, "the services differ");
 }
 
 pub(super) async fn commit(store: &mut dyn Storage, delta: &Delta) {

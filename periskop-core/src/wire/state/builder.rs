@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use crate::aggregate::{Action, Aggregate, Bucket, Forgotten, Incarnation, Known, Triage};
-use crate::ids::{AggregateId, ErrorDigest, ReplicaId, ServiceName, SourceId};
+use crate::ids::{AggregateId, ErrorDigest, ReplicaId, ServiceName, SourceId, bounded};
 use crate::merge::Merge;
 use crate::occurrence::ContentHash;
 use crate::state::{Source, State};
@@ -65,7 +65,7 @@ impl StateBuilder {
 
     /// Who counts, and the labels of its target since a time.
     pub fn source(&mut self, id: SourceId, name: &str, labels: Option<(Timestamp, Labels)>) {
-        let new = Source { name: name.into(), labels };
+        let new = Source { name: bounded(name).as_ref().into(), labels };
         match self.sources.get_mut(&id) {
             Some(known) => {
                 crate::merge::raise(&mut known.labels, new.labels);

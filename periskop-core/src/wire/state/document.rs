@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::Text;
 use crate::aggregate::{Incarnation, Since, Watermark};
-use crate::ids::{ReplicaId, SourceId, sha256_hex};
+use crate::ids::{ReplicaId, SourceId, bounded, sha256_hex};
 use crate::occurrence::{ContentHash, Exception, HttpContext, Occurrence, Severity};
 use crate::target::Labels;
 use crate::texts::OccurrenceView;
@@ -128,6 +128,15 @@ impl Documents {
 }
 
 impl Stack {
+    /// The name as bytes.
+    ///
+    /// # Panics
+    ///
+    /// If somebody has changed the name.
+    pub fn id(&self) -> [u8; 16] {
+        unhex(&self.name).expect("a name is 32 hexadecimal digits")
+    }
+
     fn of(view: OccurrenceView<'_>) -> Self {
         let frames: Vec<Vec<Text<'_>>> =
             view.exceptions().map(|e| e.frames().map(Text::from).collect()).collect();
@@ -183,7 +192,7 @@ impl Stacks {
         let text = |text: Option<Text<'_>>| text.map(Text::into_string);
         let exceptions = read.exceptions.into_iter().zip(frames.iter_mut());
         let mut occurrence = Occurrence {
-            name: read.uuid.into_string(),
+            name: bounded(&read.uuid.0).into_owned(),
             content,
             time: read.timestamp.map(Timestamp::from_micros),
             severity: Severity::parse(&read.severity.0).unwrap_or_default(),

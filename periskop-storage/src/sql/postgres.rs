@@ -1,0 +1,77 @@
+//! PostgreSQL, and what speaks its protocol: no advisory locks, no notifications, no session state.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres as Database};
+use sqlx::{ConnectOptions, Connection, Row as _};
+
+use super::Trouble;
+use super::dialect::{
+    Argument, Dialect, Kind, Row, Statement, Style, Syntax, Value, bound, driver,
+};
+
+/// A database on a server.
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    name: String,
+}
+
+impl Postgres {
+    pub(crate) fn new(options: PgConnectOptions, name: String) -> Self {
+        let options = options
+            .application_name("periskop")
+            .log_slow_statements(log::LevelFilter::Debug, Duration::from_secs(1));
+        Self { options, name }
+    }
+}
+
+impl Dialect for Postgres {
+    type Connection = PgConnection;
+
+    const SYNTAX: &'static Syntax = &Syntax {
+        style: Style::Arrays,
+        most_arguments: 65_535,
+        begin: "BEGIN",
+        begin_reading: "BEGIN",
+        now: "CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000 AS BIGINT)",
+        greatest: "GREATEST",
+        least: "LEAST",
+        for_update: " FOR UPDATE",
+        to_json: "CAST({} AS JSON)",
+        // Compared byte by byte, as everywhere.
+        from_json: "(CAST({} AS TEXT) COLLATE \"C\")",
+        trim_occurrences: "DELETE FROM periskop_occurrences WHERE (error, name) IN (\
+             SELECT o.error, o.name FROM (\
+               SELECT error, name, ordered_at, ROW_NUMBER() OVER \
+                 (PARTITION BY error ORDER BY ordered_at DESC, name DESC) AS place \
+               FROM periskop_occurrences WHERE error{errors}) AS o \
+             JOIN periskop_errors AS e ON e.id = o.error \
+             WHERE o.place > {keep} OR o.ordered_at <= e.forgotten_through)",
+        migrations: &[include_str!("../../migrations/postgres/1.sql")],
+    };
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.options.connect().await
+    }
+
+    driver!(Database, PgConnection);
+
+    fn is_conflict(error: &sqlx::Error) -> bool {
+        // serialization_failure, deadlock_detected; unique_violation, where two write the same
+        // new row at once.
+        let code = error.as_database_error().and_then(|e| e.code());
+        code.is_some_and(|code| matches!(&*code, "40001" | "40P01" | "23505"))
+    }
+}
+
+bound!(
+    Database,
+    Argument::Ints(values) => |query: sqlx::query::Query<'static, _, _>| query.bind(values),
+    Argument::Bytes(values) => |query: sqlx::query::Query<'static, _, _>| query.bind(values),
+    Argument::Texts(values) => |query: sqlx::query::Query<'static, _, _>| query.bind(values)
+);

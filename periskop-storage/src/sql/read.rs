@@ -1,0 +1,407 @@
+//! From rows to a state: all of them, or those that other processes have written since.
+
+use async_trait::async_trait;
+use periskop_core::aggregate::{
+    Act, Action, ActionId, Age, Bucket, Incarnation, Known, Since, Tally, Width,
+};
+use periskop_core::ids::ErrorDigest;
+use periskop_core::storage::{Cursor, Stored};
+use periskop_core::target::LastState;
+use periskop_core::wire::state::{
+    Slot, Stacks, StateBuilder, Summary, parse_labels, parse_watermark, unescape,
+};
+use periskop_core::{
+    AggregateId, ContentHash, ReplicaId, ServiceName, Severity, SourceId, Timestamp,
+};
+
+use super::dialect::{Dialect, Kind, Row, Statement};
+use super::{Transaction, Trouble, Work};
+
+use Kind::{Bytes, Int, Json, Text};
+
+/// Of so many errors what belongs to them is read at once.
+const ERRORS_AT_ONCE: usize = 1_000;
+
+/// Reads everything.
+pub(super) struct Load;
+
+/// Finds out whether other processes have committed something.
+pub(super) struct News<'a> {
+    pub(super) cursor: &'a Cursor,
+    pub(super) me: Option<ReplicaId>,
+}
+
+/// Reads what has changed since then: of each process that has committed more, how many commits
+/// of it are known.
+pub(super) struct Changes {
+    pub(super) since: Vec<(ReplicaId, u64)>,
+}
+
+#[async_trait]
+impl<D: Dialect> Work<D> for Load {
+    type Done = Stored;
+    const READS: bool = true;
+
+    async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Stored, Trouble> {
+        // First, so that whatever is committed meanwhile is told once more rather than never.
+        let cursor = commits(transaction).await?.into_iter().collect();
+        let state = Reader { transaction, only: String::new(), builder: StateBuilder::new() };
+        Ok(Stored { state: state.read().await?, cursor })
+    }
+}
+
+#[async_trait]
+impl<D: Dialect> Work<D> for News<'_> {
+    type Done = Option<Vec<(ReplicaId, u64)>>;
+    const READS: bool = true;
+
+    async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Self::Done, Trouble> {
+        let mut commits = commits(transaction).await?;
+        commits.retain(|(process, commits)| *commits > self.cursor.of(*process));
+        if commits.iter().all(|(process, _)| Some(*process) == self.me) {
+            return Ok(None);
+        }
+        // Where there are any, our own are read too: a row that another process changed and we
+        // changed after it, without knowing that, bears our mark and holds what it wrote.
+        Ok(Some(commits.into_iter().map(|(p, _)| (p, self.cursor.of(p))).collect()))
+    }
+}
+
+#[async_trait]
+impl<D: Dialect> Work<D> for Changes {
+    type Done = Stored;
+    const READS: bool = true;
+
+    async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Stored, Trouble> {
+        let cursor = commits(transaction).await?.into_iter().collect();
+        let changed: Vec<_> = self
+            .since
+            .iter()
+            .map(|(process, commits)| {
+                let id = process.as_u64().cast_signed();
+                format!("(writer = {id} AND commit_number > {commits})")
+            })
+            .collect();
+        let only = format!("({})", changed.join(" OR "));
+        let state = Reader { transaction, only, builder: StateBuilder::new() };
+        Ok(Stored { state: state.read().await?, cursor })
+    }
+}
+
+/// How many commits each process has made.
+async fn commits<D: Dialect>(
+    transaction: &mut Transaction<'_, D>,
+) -> Result<Vec<(ReplicaId, u64)>, Trouble> {
+    const KINDS: &[Kind] = &[Int, Int];
+    let all = Statement::new(D::SYNTAX, "SELECT id, commits FROM periskop_observers");
+    let rows = transaction.rows(&all, KINDS).await?;
+    let read = |mut row: Row| Ok((ReplicaId::from_u64(row.int()?.cast_unsigned()), count(&mut row)?));
+    rows.into_iter().map(read).collect()
+}
+
+struct Reader<'a, 'c, D: Dialect> {
+    transaction: &'a mut Transaction<'c, D>,
+    /// What rows must be, as a condition; empty: all of them.
+    only: String,
+    builder: StateBuilder,
+}
+
+impl<D: Dialect> Reader<'_, '_, D> {
+    async fn read(mut self) -> Result<periskop_core::State, Trouble> {
+        self.services().await?;
+        self.sources().await?;
+        let errors = self.errors().await?;
+        for some in errors.chunks(ERRORS_AT_ONCE) {
+            self.counts(some).await?;
+            self.forgotten(some).await?;
+            self.occurrences(some).await?;
+            self.actions(some).await?;
+            self.buckets(some).await?;
+        }
+        Ok(self.builder.finish())
+    }
+
+    /// A query for whole tables.
+    fn query(&self, select: &str, marked: &str) -> Statement {
+        let mut statement = Statement::new(D::SYNTAX, select);
+        if !self.only.is_empty() {
+            let only = self.only.replace("writer", &format!("{marked}.writer"));
+            let only = only.replace("commit_number", &format!("{marked}.commit_number"));
+            statement = statement.sql(" WHERE ").sql(&only);
+        }
+        statement
+    }
+
+    /// A query for what belongs to some errors.
+    fn of(&self, select: &str, errors: &[Vec<u8>]) -> Statement {
+        let statement = Statement::new(D::SYNTAX, select).sql(" WHERE error").one_of(errors);
+        match self.only.is_empty() {
+            true => statement,
+            false => statement.sql(" AND ").sql(&self.only),
+        }
+    }
+
+    async fn services(&mut self) -> Result<(), Trouble> {
+        let all = self.query("SELECT s.name FROM periskop_services s", "s");
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            builder.service(&service(&row.text()?), []);
+            Ok(())
+        };
+        self.transaction.fetch(&all, &[Text], &mut each).await?;
+        let observers = self.query(
+            "SELECT s.name, o.observer FROM periskop_service_observers o \
+             JOIN periskop_services s ON s.id = o.service",
+            "o",
+        );
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let name = service(&row.text()?);
+            builder.service(&name, [ReplicaId::from_u64(row.int()?.cast_unsigned())]);
+            Ok(())
+        };
+        self.transaction.fetch(&observers, &[Text, Int], &mut each).await?;
+        let targets = self.query(
+            "SELECT s.name, t.url, t.reason, t.is_down, t.since FROM periskop_targets t \
+             JOIN periskop_services s ON s.id = t.service",
+            "t",
+        );
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let name = service(&row.text()?);
+            let (url, reason) = (row.text()?, row.text()?);
+            let (is_down, since) = (row.int()?, Timestamp::from_micros(row.int()?));
+            let last = match is_down {
+                0 => LastState::up(since),
+                _ => LastState::down(since, &unescape(&reason)),
+            };
+            builder.target(&name, &unescape(&url), last);
+            Ok(())
+        };
+        self.transaction.fetch(&targets, &[Text, Text, Text, Int, Int], &mut each).await
+    }
+
+    async fn sources(&mut self) -> Result<(), Trouble> {
+        let labels = D::SYNTAX.from_json.replace("{}", "s.labels");
+        let select = format!("SELECT s.id, s.name, {labels}, s.labels_at FROM periskop_sources s");
+        let all = self.query(&select, "s");
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let id = SourceId::from_bytes(row.id()?);
+            let (name, labels, at) = (row.text()?, row.maybe_text()?, row.maybe_int()?);
+            let labels = match (labels, at) {
+                (Some(labels), Some(at)) => {
+                    Some((Timestamp::from_micros(at), parse_labels(&labels)?))
+                }
+                _ => None,
+            };
+            builder.source(id, &unescape(&name), labels);
+            Ok(())
+        };
+        self.transaction.fetch(&all, &[Bytes, Text, Json, Int], &mut each).await
+    }
+
+    /// Reads what is known of errors as a whole; the ids of them.
+    async fn errors(&mut self) -> Result<Vec<Vec<u8>>, Trouble> {
+        let all = self.query(
+            "SELECT e.id, s.name, e.aggregation_key, e.first_seen, e.last_seen, e.severity, \
+             e.severity_at, e.forgotten_through FROM periskop_errors e \
+             JOIN periskop_services s ON s.id = e.service",
+            "e",
+        );
+        let builder = &mut self.builder;
+        let mut ids = Vec::new();
+        let mut each = |mut row: Row| {
+            let id: [u8; 16] = row.id()?;
+            let service = service(&row.text()?);
+            let key = unescape(&row.text()?).as_ref().into();
+            let aggregate = AggregateId { service, key };
+            if *aggregate.digest().as_bytes() != id {
+                return Err(Trouble::Damaged(format!(
+                    "error `{}` of service `{}` has another id than its names give",
+                    aggregate.key, aggregate.service
+                )));
+            }
+            let (first_seen, last_seen) = (maybe_time(&mut row)?, maybe_time(&mut row)?);
+            let severity = (row.maybe_int()?, maybe_time(&mut row)?);
+            let severity = match severity {
+                (Some(severity), Some(at)) => Some((at, self::severity(severity)?)),
+                _ => None,
+            };
+            let forgotten_through = maybe_time(&mut row)?;
+            let summary = Summary { first_seen, last_seen, severity, forgotten_through };
+            builder.error(aggregate, summary);
+            ids.push(id.to_vec());
+            Ok(())
+        };
+        let kinds = &[Bytes, Text, Text, Int, Int, Int, Int, Int];
+        self.transaction.fetch(&all, kinds, &mut each).await?;
+        // So that what belongs to them lies side by side.
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    async fn counts(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+        let select = "SELECT error, source, numbered_by, is_numbered, life, total, newest, risen, \
+                      age FROM periskop_counts";
+        let all = self.of(select, errors);
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let slot = slot(builder, &mut row)?;
+            let incarnation = incarnation(&mut row)?;
+            let total = count(&mut row)?;
+            let (newest, risen) = (maybe_time(&mut row)?, maybe_time(&mut row)?);
+            let age = Age::from_i64(row.int()?);
+            let tally = Tally::new(total, newest, risen);
+            builder.count(slot, Known { incarnation, tally, age });
+            Ok(())
+        };
+        let kinds = &[Bytes, Bytes, Int, Int, Int, Int, Int, Int, Int];
+        self.transaction.fetch(&all, kinds, &mut each).await
+    }
+
+    async fn forgotten(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+        let select = "SELECT error, source, numbered_by, is_numbered, life, total \
+                      FROM periskop_forgotten";
+        let all = self.of(select, errors);
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let slot = slot(builder, &mut row)?;
+            let incarnation = incarnation(&mut row)?;
+            builder.forgotten(slot, incarnation, count(&mut row)?);
+            Ok(())
+        };
+        self.transaction.fetch(&all, &[Bytes, Bytes, Int, Int, Int, Int], &mut each).await
+    }
+
+    async fn occurrences(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+        // The stack of a new occurrence may be an old one.
+        let frames = D::SYNTAX.from_json.replace("{}", "frames");
+        let select = format!("SELECT error, id, {frames} FROM periskop_stacks WHERE error");
+        let all = Statement::new(D::SYNTAX, select).one_of(errors);
+        let mut stacks = std::collections::HashMap::<[u8; 16], Stacks>::new();
+        let mut each = |mut row: Row| {
+            let (error, id): (_, [u8; 16]) = (row.id()?, row.id()?);
+            let of_error = stacks.entry(error).or_default();
+            Ok(of_error.insert(&hex(&id), &row.text()?)?)
+        };
+        self.transaction.fetch(&all, &[Bytes, Bytes, Json], &mut each).await?;
+
+        let document = D::SYNTAX.from_json.replace("{}", "occurrence");
+        let select =
+            format!("SELECT error, {document}, content, ordered_at FROM periskop_occurrences");
+        let all = self.of(&select, errors);
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let error: [u8; 16] = row.id()?;
+            let slot = slot_of(builder, error)?;
+            let (document, content) = (row.text()?, ContentHash(row.id()?));
+            let time = Timestamp::from_micros(row.int()?);
+            let stacks = stacks.entry(error).or_default();
+            Ok(builder.occurrence(slot, time, content, &document, stacks)?)
+        };
+        self.transaction.fetch(&all, &[Bytes, Json, Bytes, Int], &mut each).await
+    }
+
+    async fn actions(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+        let watermark = D::SYNTAX.from_json.replace("{}", "watermark");
+        let select = format!(
+            "SELECT error, done_at, id, act, mute_until, mute_further, done_by, why, {watermark} \
+             FROM periskop_actions"
+        );
+        let all = self.of(&select, errors);
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let slot = slot(builder, &mut row)?;
+            let at = Timestamp::from_micros(row.int()?);
+            let id = ActionId(u128::from_be_bytes(row.id()?));
+            let word = row.text()?;
+            let (until, further) = (maybe_time(&mut row)?, row.maybe_int()?);
+            let act = Act::of_parts(&word, until, further.map(i64::cast_unsigned))
+                .ok_or_else(|| Trouble::Damaged(format!("`{word}` is no act")))?;
+            let (by, why) = (row.text()?, row.text()?);
+            let watermark = row.maybe_text()?.map(|w| parse_watermark(&w)).transpose()?;
+            let action =
+                Action::stored(id, at, act, &unescape(&by), &unescape(&why), watermark);
+            builder.action(slot, action);
+            Ok(())
+        };
+        let kinds = &[Bytes, Int, Bytes, Text, Int, Int, Text, Text, Json];
+        self.transaction.fetch(&all, kinds, &mut each).await
+    }
+
+    async fn buckets(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+        let select = "SELECT error, observer, seconds, number, total FROM periskop_buckets";
+        let all = self.of(select, errors);
+        let builder = &mut self.builder;
+        let mut each = |mut row: Row| {
+            let slot = slot(builder, &mut row)?;
+            let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
+            let seconds = row.int()?;
+            let width = Width::of_secs(seconds)
+                .ok_or_else(|| Trouble::Damaged(format!("a bucket has {seconds} s")))?;
+            let (number, count) = (row.int()?, row.int()?);
+            let small = |n: i64| {
+                u32::try_from(n).map_err(|_| Trouble::Damaged(format!("{n} in a bucket")))
+            };
+            let (number, count) = (small(number)?, small(count)?);
+            builder.bucket(slot, Bucket { observer, width, number, count });
+            Ok(())
+        };
+        self.transaction.fetch(&all, &[Bytes, Int, Int, Int, Int], &mut each).await
+    }
+}
+
+fn service(stored: &str) -> ServiceName {
+    unescape(stored).as_ref().into()
+}
+
+fn slot(builder: &StateBuilder, row: &mut Row) -> Result<Slot, Trouble> {
+    slot_of(builder, row.id()?)
+}
+
+fn slot_of(builder: &StateBuilder, error: [u8; 16]) -> Result<Slot, Trouble> {
+    let digest = ErrorDigest::from_bytes(error);
+    builder.slot(&digest).ok_or_else(|| Trouble::Damaged(format!("error {digest:?} is missing")))
+}
+
+fn maybe_time(row: &mut Row) -> Result<Option<Timestamp>, Trouble> {
+    Ok(row.maybe_int()?.map(Timestamp::from_micros))
+}
+
+fn count(row: &mut Row) -> Result<u64, Trouble> {
+    let n = row.int()?;
+    u64::try_from(n).map_err(|_| Trouble::Damaged(format!("a count is {n}")))
+}
+
+fn severity(n: i64) -> Result<Severity, Trouble> {
+    match n {
+        1 => Ok(Severity::Info),
+        2 => Ok(Severity::Warning),
+        3 => Ok(Severity::Error),
+        n => Err(Trouble::Damaged(format!("a severity is {n}"))),
+    }
+}
+
+fn incarnation(row: &mut Row) -> Result<Incarnation, Trouble> {
+    let source = SourceId::from_bytes(row.id()?);
+    let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
+    let (is_numbered, life) = (row.int()?, row.int()?);
+    let since = match is_numbered {
+        0 => Since::CreatedAt(Timestamp::from_micros(life)),
+        _ => {
+            let n = u32::try_from(life);
+            Since::Reset { observer, n: n.map_err(|_| Trouble::Damaged(format!("life {life}")))? }
+        }
+    };
+    Ok(Incarnation { source, since })
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,92 @@
+//! SQLite: one file, shared by processes of one machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Row as _, Sqlite as Database};
+
+use super::Trouble;
+use super::dialect::{
+    Argument, Dialect, Kind, Row, Statement, Style, Syntax, Value, bound, driver,
+};
+
+/// How long to wait for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The log beside the file is cut to this after a checkpoint, in bytes.
+const LOG_LIMIT: &str = "67108864";
+
+/// A file.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    name: String,
+}
+
+impl Sqlite {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), name: format!("sqlite:{}", path.display()) }
+    }
+}
+
+impl Dialect for Sqlite {
+    type Connection = SqliteConnection;
+
+    const SYNTAX: &'static Syntax = &Syntax {
+        style: Style::Values,
+        most_arguments: 32_766,
+        // Whoever reads first and writes later would find that another one was faster.
+        begin: "BEGIN IMMEDIATE",
+        begin_reading: "BEGIN",
+        now: "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)",
+        greatest: "MAX",
+        least: "MIN",
+        for_update: "",
+        to_json: "{}",
+        from_json: "{}",
+        trim_occurrences: "DELETE FROM periskop_occurrences WHERE (error, name) IN (\
+             SELECT o.error, o.name FROM (\
+               SELECT error, name, ordered_at, ROW_NUMBER() OVER \
+                 (PARTITION BY error ORDER BY ordered_at DESC, name DESC) AS place \
+               FROM periskop_occurrences WHERE error{errors}) AS o \
+             JOIN periskop_errors AS e ON e.id = o.error \
+             WHERE o.place > {keep} OR o.ordered_at <= e.forgotten_through)",
+        migrations: &[include_str!("../../migrations/sqlite/1.sql")],
+    };
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(true)
+            // Of a new file: occurrences are some kilobytes each.
+            .page_size(16_384)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged outlives a loss of power as well.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .pragma("journal_size_limit", LOG_LIMIT)
+            .log_slow_statements(log::LevelFilter::Debug, Duration::from_secs(1))
+            .connect()
+            .await
+    }
+
+    driver!(Database, SqliteConnection);
+
+    fn is_conflict(error: &sqlx::Error) -> bool {
+        // SQLITE_BUSY and SQLITE_LOCKED, whatever their extended form says.
+        let code = error.as_database_error().and_then(|e| e.code());
+        code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|c| matches!(c & 0xff, 5 | 6))
+    }
+}
+
+bound!(Database, Argument::Ints(_) | Argument::Bytes(_) | Argument::Texts(_) => |query| query);
