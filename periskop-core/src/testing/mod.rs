@@ -6,6 +6,7 @@
 
 pub mod discovery;
 pub mod fleet;
+pub mod jvm;
 pub mod laws;
 pub mod search;
 pub mod state;

@@ -61,6 +61,8 @@ pub(crate) struct Syntax {
     pub(crate) least: &'static str,
     /// Has rows that are selected wait for whoever is changing them.
     pub(crate) for_update: &'static str,
+    /// One if `{}` is true, else zero.
+    pub(crate) one_if: &'static str,
     /// Turns a text into a document, around `{}`.
     pub(crate) to_json: &'static str,
     /// Turns a document into a text, around `{}`.
@@ -69,6 +71,13 @@ pub(crate) struct Syntax {
     pub(crate) trim_occurrences: &'static str,
     /// What makes the tables, by version, the first one first.
     pub(crate) migrations: &'static [&'static str],
+}
+
+impl Syntax {
+    /// One if `condition` is true, else zero.
+    pub(crate) fn one_if(&self, condition: &str) -> String {
+        self.one_if.replace("{}", condition)
+    }
 }
 
 /// How many rows get into one statement.

@@ -98,8 +98,8 @@ impl<D: Dialect> Work<D> for Take {
         let all = Statement::new(
             D::SYNTAX,
             format!(
-                "SELECT id, CASE WHEN leased_until > {now} THEN 1 ELSE 0 END, process \
-                 FROM periskop_observers ORDER BY id{}",
+                "SELECT id, {}, process FROM periskop_observers ORDER BY id{}",
+                D::SYNTAX.one_if(&format!("leased_until > {now}")),
                 D::SYNTAX.for_update
             ),
         );

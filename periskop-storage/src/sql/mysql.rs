@@ -39,6 +39,7 @@ impl Dialect for MySql {
         greatest: "GREATEST",
         least: "LEAST",
         for_update: " FOR UPDATE",
+        one_if: "CASE WHEN {} THEN 1 ELSE 0 END",
         to_json: "{}",
         from_json: "{}",
         trim_occurrences: "DELETE t FROM periskop_occurrences AS t JOIN (\

@@ -38,6 +38,7 @@ impl Dialect for Postgres {
         greatest: "GREATEST",
         least: "LEAST",
         for_update: " FOR UPDATE",
+        one_if: "CAST(CASE WHEN {} THEN 1 ELSE 0 END AS BIGINT)",
         to_json: "CAST({} AS JSON)",
         // Compared byte by byte, as everywhere.
         from_json: "(CAST({} AS TEXT) COLLATE \"C\")",

@@ -110,9 +110,13 @@ async fn whole_errors<D: Dialect>(
     const KINDS: &[Kind] = &[Kind::Bytes, Kind::Int];
     let empty = Statement::new(
         D::SYNTAX,
-        "SELECT e.id, CASE WHEN e.forgotten_through IS NOT NULL OR EXISTS \
-         (SELECT 1 FROM periskop_forgotten f WHERE f.error = e.id) THEN 1 ELSE 0 END \
-         FROM periskop_errors e WHERE e.id",
+        format!(
+            "SELECT e.id, {} FROM periskop_errors e WHERE e.id",
+            D::SYNTAX.one_if(
+                "e.forgotten_through IS NOT NULL OR EXISTS \
+                 (SELECT 1 FROM periskop_forgotten f WHERE f.error = e.id)"
+            )
+        ),
     );
     let empty = empty
         .one_of(errors)

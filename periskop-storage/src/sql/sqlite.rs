@@ -45,6 +45,7 @@ impl Dialect for Sqlite {
         greatest: "MAX",
         least: "MIN",
         for_update: "",
+        one_if: "CASE WHEN {} THEN 1 ELSE 0 END",
         to_json: "{}",
         from_json: "{}",
         trim_occurrences: "DELETE FROM periskop_occurrences WHERE (error, name) IN (\

@@ -316,11 +316,13 @@ async fn trim_actions<D: Dialect>(
     transaction: &mut Transaction<'_, D>,
     errors: &[Vec<u8>],
 ) -> Result<(), Trouble> {
-    const KINDS: &[Kind] = &[Kind::Bytes, Kind::Int, Kind::Bytes, Kind::Text, Kind::Int, Kind::Int];
-    let select = "SELECT error, done_at, id, act, mute_until, CASE WHEN watermark IS NULL THEN 0 \
-                  ELSE 1 END FROM periskop_actions WHERE error";
+    const KINDS: &[Kind] = &[Kind::Bytes, Kind::Int, Kind::Bytes, Kind::Text, Kind::Int];
+    let select = format!(
+        "SELECT error, done_at, id, act, {} FROM periskop_actions WHERE error",
+        D::SYNTAX.one_if("watermark IS NOT NULL")
+    );
     for some in errors.chunks(LISTED_AT_ONCE) {
-        let all = Statement::new(D::SYNTAX, select).one_of(some);
+        let all = Statement::new(D::SYNTAX, select.as_str()).one_of(some);
         let mut known: Vec<Acted> = Vec::new();
         for row in transaction.rows(&all, KINDS).await? {
             known.push(Acted::read(row)?);
@@ -362,7 +364,6 @@ struct Acted {
 impl Acted {
     fn read(mut row: Row) -> Result<Self, Trouble> {
         let (error, at, id, act) = (row.bytes()?, row.int()?, row.bytes()?, row.text()?);
-        row.maybe_int()?;
         Ok(Self { error, at, id, act, has_watermark: row.int()? == 1 })
     }
 
