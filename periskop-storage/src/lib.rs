@@ -1,12 +1,14 @@
 //! Stores for Periskop's state: implementations of
-//! [`Storage`](periskop_core::storage::Storage).
+//! [`Storage`](periskop_core::storage::Storage), and the names of databases.
 
+mod dsn;
 mod faulty;
 mod memory;
 mod sql;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use dsn::{DsnError, MySqlDsn, PostgresDsn};
 pub use faulty::{Fault, Faulty};
 pub use memory::MemoryStorage;
 pub use sql::SqlStorage;
