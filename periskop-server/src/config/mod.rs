@@ -5,6 +5,7 @@
 //! for is an unknown key. What comes out cannot be wrong any more.
 
 mod redact;
+mod repository;
 mod scraper;
 mod secrets;
 mod service;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use periskop_core::Settings;
 use periskop_core::config::{self, At, Fields, Node, Problems, Value};
 use periskop_core::redact::Redaction;
+use periskop_storage::StoreSpec;
 
 pub use scraper::ScraperConfig;
 pub use service::ServiceConfig;
@@ -29,6 +31,8 @@ const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
 /// A whole configuration. [`Config::default`] is that of an empty file.
 #[derive(Debug)]
 pub struct Config {
+    /// Where what is known is kept.
+    pub repository: StoreSpec,
     /// What is scraped.
     pub services: Vec<ServiceConfig>,
     /// How much is kept, and for how long.
@@ -74,6 +78,7 @@ pub enum ConfigError {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            repository: StoreSpec::default(),
             services: Vec::new(),
             state: Settings::default(),
             metrics: MetricsConfig { target_label: true },
@@ -150,7 +155,7 @@ fn decode(
 ) -> Option<Config> {
     let default = Config::default();
     let mut fields = Fields::new(at, problems)?;
-    fields.section("repository", repository);
+    let repository = fields.section("repository", |at, p| repository::decode(at, p, dir));
     fields.section("global", |at, problems| scraper::decode(at, problems, dir, None));
     let mut names = HashSet::new();
     let services = fields.list("services", |at, problems| {
@@ -177,30 +182,8 @@ fn decode(
         fields.problem("web", "access control is not supported yet; leave `web` out or empty");
     }
     fields.finish();
-    Some(Config { services, state, metrics, redact, source: Node::null() })
-}
-
-/// Only `memory` so far. The keys of the other stores are known, so that a file that is meant for
-/// a later version gets one clear problem.
-fn repository(at: &At<'_>, problems: &mut Problems) -> Option<()> {
-    const STORES: [&str; 4] = ["sled", "sqlite", "mysql", "postgres"];
-    let mut fields = Fields::new(at, problems)?;
-    match fields.string("type").as_deref() {
-        None | Some("" | "memory") => {}
-        Some(kind) if STORES.contains(&kind) => fields.problem(
-            "type",
-            format!("repository type {kind:?} is not in this version yet; use \"memory\""),
-        ),
-        Some(kind) => fields.problem(
-            "type",
-            format!(
-                "unknown repository type {kind:?}; expected memory, sled, sqlite, mysql or postgres"
-            ),
-        ),
-    }
-    let _ = (fields.has("path"), fields.has("dsn"));
-    fields.finish();
-    Some(())
+    let repository = repository.unwrap_or(default.repository);
+    Some(Config { repository, services, state, metrics, redact, source: Node::null() })
 }
 
 fn metrics(at: &At<'_>, problems: &mut Problems) -> Option<MetricsConfig> {
@@ -253,6 +236,7 @@ mod tests {
         for text in ["", "services: []\n", "web: {}\n", "services:\nglobal:\nredact:\n"] {
             let config = parse(text);
             assert!(config.services.is_empty(), "{text}");
+            assert_eq!(config.repository, StoreSpec::Memory);
             assert_eq!(config.state, Settings::default());
             assert!(config.metrics.target_label);
         }
@@ -263,7 +247,8 @@ mod tests {
         let config = parse(
             "\
 repository:
-  type: memory
+  type: mysql
+  dsn: periskop:p@ss/w0rd@tcp(db.internal:3306)/periskop?charset=utf8mb4&parseTime=True&loc=Local
 services:
 - name: api
   dns_sd_configs:
@@ -285,6 +270,8 @@ services:
     endpoint: '/errors'
 ",
         );
+        let shown = config.repository.to_string();
+        assert_eq!(shown, "mysql://periskop@db.internal:3306/periskop");
         let [api, mock] = config.services.as_slice() else { panic!("two services") };
         assert_eq!(api.name.as_str(), "api");
         assert!(matches!(api.discovery[..], [DiscoveryConfig::Dns(_)]));
@@ -315,7 +302,7 @@ web: {basic_auth_users: {}}
 ",
         );
         let expected = [
-            (1, "repository type \"postgres\" is not in this version yet"),
+            (1, "repository.dsn: character 7: expected `=` after a keyword"),
             (2, "unknown field \"servcies\", did you mean \"services\"?"),
             (5, "timeout: must not be above refresh_interval (5s)"),
             (5, "unknown field \"enpoint\", did you mean \"endpoint\"?"),
@@ -388,10 +375,15 @@ services:
 
     #[test]
     fn secrets_are_not_shown_again() {
-        let text = "services: [{name: a, scraper: {basic_auth: {username: u, password: p4ss}}}]";
+        let text = "\
+repository: {type: postgres, dsn: host=db user=me password=p4ss}
+services: [{name: a, scraper: {basic_auth: {username: u, password: p4ss}}}]
+";
         let config = parse(text);
         let shown = config.to_yaml();
-        assert!(shown.contains("password: <secret>") && shown.contains("username: u"), "{shown}");
-        assert!(!format!("{config:?}").contains("p4ss"));
+        for part in ["dsn: <secret>", "password: <secret>", "username: u"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(!shown.contains("p4ss") && !format!("{config:?}").contains("p4ss"));
     }
 }

@@ -97,11 +97,19 @@ services:
       credentials_file: ''
 repository:
   dsn: user:hunter2@tcp(db)/x
+  dsn_file: secrets/dsn
 ";
         let shown = hidden(parse(text).unwrap()).to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
-        for kept in ["username: me", "- blue", "X-Tenant", "proxy:3128/?a=b", "sd.example/targets"]
-        {
+        for kept in [
+            "username: me",
+            "- blue",
+            "X-Tenant",
+            "proxy:3128/?a=b",
+            "sd.example/targets",
+            "dsn: <secret>",
+            "dsn_file: secrets/dsn",
+        ] {
             assert!(shown.contains(kept), "{kept}: {shown}");
         }
     }
