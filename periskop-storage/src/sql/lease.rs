@@ -62,10 +62,11 @@ impl Lease {
         );
         let update = update.value(self.id()).sql(" AND holder = ").value(self.holder.to_vec());
         transaction.execute(&update).await?;
-        let select = Statement::new(D::SYNTAX, "SELECT commits FROM periskop_observers WHERE id = ")
-            .value(self.id())
-            .sql(" AND holder = ")
-            .value(self.holder.to_vec());
+        let select =
+            Statement::new(D::SYNTAX, "SELECT commits FROM periskop_observers WHERE id = ")
+                .value(self.id())
+                .sql(" AND holder = ")
+                .value(self.holder.to_vec());
         match transaction.rows(&select, &[Kind::Int]).await?.as_mut_slice() {
             [row] => Ok((Self { renewed, ..self.clone() }, row.int()?)),
             _ => Err(Trouble::Superseded),

@@ -64,7 +64,8 @@ impl Dialect for MySql {
     driver!(Database, MySqlConnection);
 
     fn is_conflict(error: &sqlx::Error) -> bool {
-        let error = error.as_database_error().map(|e| e.downcast_ref::<sqlx::mysql::MySqlDatabaseError>());
+        let error =
+            error.as_database_error().map(|e| e.downcast_ref::<sqlx::mysql::MySqlDatabaseError>());
         // Deadlock, lock wait timeout; MariaDB's «record has changed since last read»; a key that
         // another one has just written.
         error.is_some_and(|error| matches!(error.number(), 1213 | 1205 | 1020 | 1062))

@@ -57,7 +57,10 @@ impl Prune<'_> {
         Ok(())
     }
 
-    async fn counts<D: Dialect>(&self, transaction: &mut Transaction<'_, D>) -> Result<(), Trouble> {
+    async fn counts<D: Dialect>(
+        &self,
+        transaction: &mut Transaction<'_, D>,
+    ) -> Result<(), Trouble> {
         let mut gone = Vec::new();
         for (id, incarnations) in &self.pruned.incarnations {
             let error = id.digest().as_bytes().to_vec();

@@ -95,7 +95,8 @@ async fn commits<D: Dialect>(
     const KINDS: &[Kind] = &[Int, Int];
     let all = Statement::new(D::SYNTAX, "SELECT id, commits FROM periskop_observers");
     let rows = transaction.rows(&all, KINDS).await?;
-    let read = |mut row: Row| Ok((ReplicaId::from_u64(row.int()?.cast_unsigned()), count(&mut row)?));
+    let read =
+        |mut row: Row| Ok((ReplicaId::from_u64(row.int()?.cast_unsigned()), count(&mut row)?));
     rows.into_iter().map(read).collect()
 }
 
@@ -321,8 +322,7 @@ impl<D: Dialect> Reader<'_, '_, D> {
                 .ok_or_else(|| Trouble::Damaged(format!("`{word}` is no act")))?;
             let (by, why) = (row.text()?, row.text()?);
             let watermark = row.maybe_text()?.map(|w| parse_watermark(&w)).transpose()?;
-            let action =
-                Action::stored(id, at, act, &unescape(&by), &unescape(&why), watermark);
+            let action = Action::stored(id, at, act, &unescape(&by), &unescape(&why), watermark);
             builder.action(slot, action);
             Ok(())
         };
@@ -341,9 +341,8 @@ impl<D: Dialect> Reader<'_, '_, D> {
             let width = Width::of_secs(seconds)
                 .ok_or_else(|| Trouble::Damaged(format!("a bucket has {seconds} s")))?;
             let (number, count) = (row.int()?, row.int()?);
-            let small = |n: i64| {
-                u32::try_from(n).map_err(|_| Trouble::Damaged(format!("{n} in a bucket")))
-            };
+            let small =
+                |n: i64| u32::try_from(n).map_err(|_| Trouble::Damaged(format!("{n} in a bucket")));
             let (number, count) = (small(number)?, small(count)?);
             builder.bucket(slot, Bucket { observer, width, number, count });
             Ok(())

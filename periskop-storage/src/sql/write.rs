@@ -5,8 +5,8 @@ use periskop_core::Delta;
 use periskop_core::aggregate::{Bucket, Incarnation, Since, Triage};
 use periskop_core::ids::{ErrorDigest, digest};
 use periskop_core::wire::state::{
-    Documents, ErrorParts, ServiceParts, Summary, errors, escape, labels_document, services, sources,
-    watermark_document,
+    Documents, ErrorParts, ServiceParts, Summary, errors, escape, labels_document, services,
+    sources, watermark_document,
 };
 use periskop_core::{ReplicaId, ServiceName, Severity, Timestamp};
 
@@ -110,7 +110,16 @@ impl Rows {
             ..
         } = of_errors;
         let batches = vec![
-            names, observers, targets, who, errors, counts, forgotten, stacks, occurrences, actions,
+            names,
+            observers,
+            targets,
+            who,
+            errors,
+            counts,
+            forgotten,
+            stacks,
+            occurrences,
+            actions,
             buckets,
         ];
         Self { touched, with_occurrences, with_actions, old_buckets, batches }
@@ -301,9 +310,8 @@ async fn drop_unused_stacks<D: Dialect>(
     transaction: &mut Transaction<'_, D>,
     errors: &[Vec<u8>],
 ) -> Result<(), Trouble> {
-    let unused = Statement::new(D::SYNTAX, "DELETE FROM periskop_stacks WHERE error")
-        .one_of(errors)
-        .sql(
+    let unused =
+        Statement::new(D::SYNTAX, "DELETE FROM periskop_stacks WHERE error").one_of(errors).sql(
             " AND NOT EXISTS (SELECT 1 FROM periskop_occurrences o \
              WHERE o.error = periskop_stacks.error AND o.stack = periskop_stacks.id)",
         );
