@@ -7,8 +7,10 @@ pub mod app;
 pub mod cut;
 pub mod database;
 pub mod process;
+pub mod pushing;
 pub mod sd;
 pub mod server;
+pub mod store;
 pub mod target;
 pub mod workspace;
 

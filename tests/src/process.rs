@@ -1,6 +1,7 @@
 //! A process that lives as long as its test needs it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -75,6 +76,21 @@ impl Process {
     /// Its number, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Ends it at once after this time, and waits until it is gone; what it still said.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be killed.
+    pub async fn killed_after(mut self, time: Duration) -> Vec<String> {
+        tokio::time::sleep(time).await;
+        self.child.kill().await.expect("the program can be killed");
+        let mut said = Vec::new();
+        while let Ok(Some(line)) = self.output.next_line().await {
+            said.push(line);
+        }
+        said
     }
 
     /// Ends it at once, without a chance to say goodbye, and waits until it is gone.

@@ -106,8 +106,6 @@ CREATE TABLE IF NOT EXISTS periskop_stacks (
   error BINARY(16) NOT NULL,
   id BINARY(16) NOT NULL,
   frames LONGTEXT NOT NULL,
-  writer BIGINT NOT NULL,
-  commit_number BIGINT NOT NULL,
   PRIMARY KEY (error, id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

@@ -103,8 +103,6 @@ CREATE TABLE IF NOT EXISTS periskop_stacks (
   error BYTEA NOT NULL,
   id BYTEA NOT NULL,
   frames JSON NOT NULL,
-  writer BIGINT NOT NULL,
-  commit_number BIGINT NOT NULL,
   PRIMARY KEY (error, id)
 );
 

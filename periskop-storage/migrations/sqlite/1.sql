@@ -103,8 +103,6 @@ CREATE TABLE IF NOT EXISTS periskop_stacks (
   error BLOB NOT NULL,
   id BLOB NOT NULL,
   frames TEXT NOT NULL,
-  writer INTEGER NOT NULL,
-  commit_number INTEGER NOT NULL,
   PRIMARY KEY (error, id)
 );
 

@@ -49,10 +49,10 @@ pub(crate) struct Syntax {
     pub(crate) style: Style,
     /// As many arguments as a statement may have.
     pub(crate) most_arguments: usize,
-    /// Begins a transaction that writes.
-    pub(crate) begin: &'static str,
-    /// Begins a transaction that only reads.
-    pub(crate) begin_reading: &'static str,
+    /// Begins a transaction that writes, at whatever level of isolation the server has.
+    pub(crate) begin: &'static [&'static str],
+    /// Begins a transaction that only reads, and reads everything as it is at one moment.
+    pub(crate) begin_reading: &'static [&'static str],
     /// The time of the database, in microseconds since the epoch.
     pub(crate) now: &'static str,
     /// Of two values that are not null the greater one.

@@ -30,7 +30,9 @@ pub(super) async fn migrate<D: Dialect>(connection: &mut D::Connection) -> Resul
             continue;
         }
         tracing::info!(version, "making the tables of this version");
-        run::<D>(connection, D::SYNTAX.begin).await?;
+        for statement in D::SYNTAX.begin {
+            run::<D>(connection, statement).await?;
+        }
         for statement in script.split(";\n").map(without_comments) {
             if !statement.trim().is_empty() {
                 run::<D>(connection, &statement).await?;

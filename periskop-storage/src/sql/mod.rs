@@ -184,7 +184,9 @@ impl<D: Dialect> Database<D> {
         let mut connection = self.connected().await?;
         let begin = if W::READS { D::SYNTAX.begin_reading } else { D::SYNTAX.begin };
         let mut transaction = Transaction::<D> { connection: &mut connection };
-        transaction.run(begin).await?;
+        for statement in begin {
+            transaction.run(statement).await?;
+        }
         let done = work.work(&mut transaction).await?;
         transaction.run("COMMIT").await?;
         self.connection = Some(connection);
@@ -324,8 +326,10 @@ impl<D: Dialect> Storage for Database<D> {
         }
         let me = self.lease.as_ref().map(Lease::name);
         let news = read::News { cursor, me };
-        let Some(since) = self.transaction(WRITE_WITHIN, &news).await? else { return Ok(None) };
-        self.transaction(READ_WITHIN, &read::Changes { since }).await.map(Some)
+        if !self.transaction(WRITE_WITHIN, &news).await? {
+            return Ok(None);
+        }
+        self.transaction(READ_WITHIN, &read::Changes { cursor }).await.map(Some)
     }
 
     async fn commit(&mut self, delta: &Delta) -> Result<(), StorageError> {

@@ -33,8 +33,11 @@ impl Dialect for MySql {
     const SYNTAX: &'static Syntax = &Syntax {
         style: Style::ValuesOfMySql,
         most_arguments: 65_535,
-        begin: "START TRANSACTION",
-        begin_reading: "START TRANSACTION",
+        begin: &["START TRANSACTION"],
+        begin_reading: &[
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+        ],
         now: "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
         greatest: "GREATEST",
         least: "LEAST",

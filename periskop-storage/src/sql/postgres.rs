@@ -32,8 +32,8 @@ impl Dialect for Postgres {
     const SYNTAX: &'static Syntax = &Syntax {
         style: Style::Arrays,
         most_arguments: 65_535,
-        begin: "BEGIN",
-        begin_reading: "BEGIN",
+        begin: &["BEGIN"],
+        begin_reading: &["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
         now: "CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000 AS BIGINT)",
         greatest: "GREATEST",
         least: "LEAST",

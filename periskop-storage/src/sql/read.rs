@@ -1,4 +1,8 @@
 //! From rows to a state: all of them, or those that other processes have written since.
+//!
+//! Invariant: everything is read as it is at one moment. An error bears the mark of who touched it
+//! last, what belongs to it that of who touched that last, and the cursor says whose commits are
+//! known: at different moments these would not fit, and something would be skipped for good.
 
 use async_trait::async_trait;
 use periskop_core::aggregate::{
@@ -31,10 +35,9 @@ pub(super) struct News<'a> {
     pub(super) me: Option<ReplicaId>,
 }
 
-/// Reads what has changed since then: of each process that has committed more, how many commits
-/// of it are known.
-pub(super) struct Changes {
-    pub(super) since: Vec<(ReplicaId, u64)>,
+/// Reads what has changed since then.
+pub(super) struct Changes<'a> {
+    pub(super) cursor: &'a Cursor,
 }
 
 #[async_trait]
@@ -43,7 +46,6 @@ impl<D: Dialect> Work<D> for Load {
     const READS: bool = true;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Stored, Trouble> {
-        // First, so that whatever is committed meanwhile is told once more rather than never.
         let cursor = commits(transaction).await?.into_iter().collect();
         let state = Reader { transaction, only: String::new(), builder: StateBuilder::new() };
         Ok(Stored { state: state.read().await?, cursor })
@@ -52,37 +54,40 @@ impl<D: Dialect> Work<D> for Load {
 
 #[async_trait]
 impl<D: Dialect> Work<D> for News<'_> {
-    type Done = Option<Vec<(ReplicaId, u64)>>;
+    type Done = bool;
     const READS: bool = true;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Self::Done, Trouble> {
-        let mut commits = commits(transaction).await?;
-        commits.retain(|(process, commits)| *commits > self.cursor.of(*process));
-        if commits.iter().all(|(process, _)| Some(*process) == self.me) {
-            return Ok(None);
-        }
-        // Where there are any, our own are read too: a row that another process changed and we
-        // changed after it, without knowing that, bears our mark and holds what it wrote.
-        Ok(Some(commits.into_iter().map(|(p, _)| (p, self.cursor.of(p))).collect()))
+        let mut commits = commits(transaction).await?.into_iter();
+        Ok(commits.any(|(process, commits)| {
+            Some(process) != self.me && commits > self.cursor.of(process)
+        }))
     }
 }
 
 #[async_trait]
-impl<D: Dialect> Work<D> for Changes {
+impl<D: Dialect> Work<D> for Changes<'_> {
     type Done = Stored;
     const READS: bool = true;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Stored, Trouble> {
-        let cursor = commits(transaction).await?.into_iter().collect();
-        let changed: Vec<_> = self
-            .since
+        let commits = commits(transaction).await?;
+        // What this process has written is read as well: a row that another one changed and this
+        // one changed after it, without knowing that, bears the mark of this one and holds what
+        // the other one wrote.
+        let changed: Vec<_> = commits
             .iter()
-            .map(|(process, commits)| {
+            .filter(|(process, commits)| *commits > self.cursor.of(*process))
+            .map(|(process, _)| {
                 let id = process.as_u64().cast_signed();
-                format!("(writer = {id} AND commit_number > {commits})")
+                format!("(writer = {id} AND commit_number > {})", self.cursor.of(*process))
             })
             .collect();
-        let only = format!("({})", changed.join(" OR "));
+        let only = match changed.is_empty() {
+            true => "(1 = 0)".to_owned(),
+            false => format!("({})", changed.join(" OR ")),
+        };
+        let cursor = commits.into_iter().collect();
         let state = Reader { transaction, only, builder: StateBuilder::new() };
         Ok(Stored { state: state.read().await?, cursor })
     }

@@ -148,15 +148,14 @@ pub(super) const FORGOTTEN: Table = Table {
     ],
 };
 
-/// The stacks of an error's occurrences.
+/// The stacks of an error's occurrences. Without marks: a stack is read with the occurrences that
+/// name it, and most of those that are written are there already, and need not be written again.
 pub(super) const STACKS: Table = Table {
     name: "periskop_stacks",
     columns: &[
         column("error", Bytes, Key),
         column("id", Bytes, Key),
         column("frames", Json, Fixed),
-        WRITER,
-        COMMIT,
     ],
 };
 

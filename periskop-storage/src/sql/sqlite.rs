@@ -37,8 +37,8 @@ impl Dialect for Sqlite {
         style: Style::Values,
         most_arguments: 32_766,
         // Whoever reads first and writes later would find that another one was faster.
-        begin: "BEGIN IMMEDIATE",
-        begin_reading: "BEGIN",
+        begin: &["BEGIN IMMEDIATE"],
+        begin_reading: &["BEGIN"],
         now: "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)",
         greatest: "MAX",
         least: "MIN",
