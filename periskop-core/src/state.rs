@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::iter;
 use std::mem;
 use std::sync::Arc;
 
@@ -151,6 +152,41 @@ impl State {
             }
         }
         delta
+    }
+
+    /// All of it as deltas of at most `errors_each` errors, for whoever stores a large state bit by
+    /// bit. Each brings the sources that its errors name, unless one before it did, so that a store
+    /// that drops what nothing refers to does not drop them in between.
+    pub fn into_deltas(self, errors_each: usize) -> impl Iterator<Item = Delta> {
+        let State { services, mut sources, keep, .. } = self;
+        let mut services = services.into_iter();
+        let mut unfinished = None;
+        iter::from_fn(move || {
+            let mut delta = Delta { kept: keep.0, ..Delta::default() };
+            while delta.changed.len() < errors_each.max(1) {
+                let next = unfinished.take().or_else(|| {
+                    let (name, mut service) = services.next()?;
+                    let errors = mem::take(&mut service.errors).into_iter();
+                    delta.state.services.insert(name.clone(), service);
+                    Some((name, errors))
+                });
+                let Some((name, mut errors)) = next else {
+                    // What is left belongs to errors that are gone.
+                    delta.state.sources.extend(sources.drain());
+                    break;
+                };
+                let Some((key, aggregate)) = errors.next() else { continue };
+                for known in aggregate.counts.iter() {
+                    let source = known.incarnation.source;
+                    delta.state.sources.extend(sources.remove(&source).map(|s| (source, s)));
+                }
+                delta.changed.insert(AggregateId { service: name.clone(), key: key.clone() });
+                let service = delta.state.services.entry(name.clone()).or_default();
+                service.errors.insert(key, aggregate);
+                unfinished = Some((name, errors));
+            }
+            (!delta.is_empty()).then_some(delta)
+        })
     }
 
     /// How a target was found when that last changed. `url` is what is scraped, without userinfo.
@@ -389,6 +425,7 @@ impl Delta {
             let Some(aggregate) = service.errors.get_mut(&id.key) else { continue };
             aggregate.counts.retain(|known| !Pruned::has(gone, known));
             if pruned.errors.binary_search(id).is_ok() && aggregate.counts.is_empty() {
+                self.changed.remove(id);
                 let forgotten = mem::take(&mut aggregate.forgotten);
                 if forgotten.is_empty() {
                     service.errors.remove(&id.key);

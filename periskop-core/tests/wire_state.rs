@@ -37,6 +37,16 @@ proptest! {
     }
 
     #[test]
+    fn a_state_in_small_parts_is_the_same_state(state in state::state(), errors_each in 0..4_usize) {
+        let mut joined = State::new(100);
+        for delta in state.clone().into_deltas(errors_each) {
+            prop_assert!(!delta.is_empty() && delta.touched().count() <= errors_each.max(1));
+            joined.join(delta.into_state());
+        }
+        prop_assert_eq!(joined, state);
+    }
+
+    #[test]
     fn a_file_that_was_cut_off_is_noticed(state in state::state(), keep in any::<prop::sample::Index>()) {
         let lines = written(&state);
         let kept = &lines[..keep.index(lines.len())];
