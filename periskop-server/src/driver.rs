@@ -13,9 +13,10 @@ use periskop_core::aggregate::{Act, ActionId};
 use periskop_core::engine::{
     Engine, Event, Health, Output, ScrapeFailure, ScrapeRequest, ScrapeResult,
 };
+use periskop_core::observer::Pruned;
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::target::TargetId;
-use periskop_core::{AggregateId, HttpContext, Observer, ReplicaId, ServiceName, State};
+use periskop_core::{AggregateId, HttpContext, Observer, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -23,7 +24,7 @@ use crate::api::without_userinfo;
 use crate::clock;
 use crate::config::Config;
 use crate::handle::{ActError, Handle};
-use crate::persist::Journal;
+use crate::persist::{News, Store};
 use crate::providers::{Providers, Told};
 use crate::scraper::{Failure, Scrape, Scraper};
 
@@ -36,9 +37,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How long people wait for what they did to be durable, and a stop for everything to be.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-
-/// The pause before a store that could not be loaded is tried again: from the first to the second.
-const LOAD_RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// How often what is remembered of departed targets is dropped.
 const CLEANING: Duration = Duration::from_secs(60);
@@ -56,20 +54,22 @@ pub(crate) enum Message {
         answer: oneshot::Sender<Result<(), ActError>>,
     },
     /// There is another configuration.
-    Configure { config: Arc<Config>, answer: oneshot::Sender<()> },
+    Configure { config: Arc<Config>, answer: Answer },
     /// It is time to go.
-    Stop { answer: oneshot::Sender<()> },
+    Stop { answer: Answer },
 }
+
+/// Told when something is done.
+pub(crate) type Answer = oneshot::Sender<()>;
 
 /// Drives the engine. See the [module](self).
 pub(crate) struct Driver {
     handle: Handle,
     inbox: mpsc::Receiver<Message>,
     providers: Providers,
-    storage: Option<Box<dyn Storage>>,
-    journal: Journal,
+    store: Option<Store>,
     scraper: Arc<Scraper>,
-    /// What discoveries told before the state was loaded.
+    /// What discoveries told before anything was begun.
     early: Vec<Told>,
     scrapes: JoinSet<Scrape>,
     /// Whose scrape a task is.
@@ -77,18 +77,25 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
+    /// Begins to load what is in `storage`, whose journal the handle has.
     pub(crate) fn new(
         handle: Handle,
         inbox: mpsc::Receiver<Message>,
         providers: Providers,
         storage: Option<Box<dyn Storage>>,
     ) -> Self {
+        let store = storage.zip(handle.journal().cloned()).map(|(storage, journal)| {
+            let fresh = handle.read(|engine| engine.observer().id());
+            let collector = handle.collector().clone();
+            Store::open(storage, journal, fresh, move |error| {
+                collector.record(Capture::of(error).key("store"));
+            })
+        });
         Self {
             handle,
             inbox,
             providers,
-            storage,
-            journal: Journal::default(),
+            store,
             scraper: Arc::new(Scraper::new()),
             early: Vec::new(),
             scrapes: JoinSet::new(),
@@ -97,13 +104,20 @@ impl Driver {
     }
 
     /// Runs until it is told to stop.
-    pub(crate) async fn run(mut self) {
-        let Some(writer) = self.load().await else { return };
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be used.
+    pub(crate) async fn run(mut self) -> Result<(), StorageError> {
+        let taken = self.take_up().await?;
+        if let TakenUp::Stop { asked } = taken {
+            return self.stop(asked).await;
+        }
         self.configure(&self.handle.config());
         for told in std::mem::take(&mut self.early) {
             self.take_told(told);
         }
-        self.handle.set_ready();
+        self.handle.set_ready(matches!(taken, TakenUp::Everything));
         let mut next_cleaning = clock::now().plus(CLEANING);
         loop {
             self.do_what_follows();
@@ -111,16 +125,12 @@ impl Driver {
             let until_due = due.map_or(LONGEST_SLEEP, |due| due.since(clock::now()));
             tokio::select! {
                 message = self.inbox.recv() => match message {
-                    Some(Message::Stop { answer }) => {
-                        self.stop().await;
-                        // Whoever asked may be gone.
-                        let _ = answer.send(());
-                        break;
-                    }
+                    Some(Message::Stop { answer }) => return self.stop(Some(answer)).await,
                     Some(message) => self.take(message),
-                    None => break,
+                    None => return self.stop(None).await,
                 },
                 Some(ended) = self.scrapes.join_next_with_id() => self.take_scrape(ended),
+                news = news_of(&mut self.store) => self.take_news(news?),
                 () = tokio::time::sleep(until_due.min(LONGEST_SLEEP)) => {}
             }
             let now = clock::now();
@@ -132,71 +142,82 @@ impl Driver {
                 self.handle.write(|engine| engine.handle_timeout(now));
             }
         }
-        drop(writer);
     }
 
-    /// Takes up what is stored, for as long as it takes: a store that is away is waited for.
-    /// `None` when the server is to stop before.
-    async fn load(&mut self) -> Option<JoinSet<()>> {
-        let mut writers = JoinSet::new();
-        let Some(mut storage) = self.storage.take() else { return Some(writers) };
-        let mut pause = LOAD_RETRY.0;
-        let loaded = loop {
-            tokio::select! {
-                biased;
-                () = refuse_until_stopped(&mut self.inbox, &mut self.early, &self.handle) => {
-                    return None;
-                }
-                loaded = load(&mut *storage) => match loaded {
-                    Ok(loaded) => break loaded,
-                    Err(error) => note_store_failure(&self.handle, &error),
-                },
-            }
-            tokio::select! {
-                () = refuse_until_stopped(&mut self.inbox, &mut self.early, &self.handle) => {
-                    return None;
-                }
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOAD_RETRY.1),
-            }
+    /// Waits for what is stored, unless that takes long: scraping is not to wait for a store that
+    /// is away. It then begins under a name that is random, as a process without a store does:
+    /// what was resolved shows until it is known that it was, and nothing that is new is hidden.
+    async fn take_up(&mut self) -> Result<TakenUp, StorageError> {
+        if self.store.is_none() {
+            return Ok(TakenUp::Everything);
+        }
+        let refused = refuse_until_stopped(&mut self.inbox, &mut self.early, &self.handle);
+        let news = tokio::select! {
+            asked = refused => return Ok(TakenUp::Stop { asked }),
+            news = news_of(&mut self.store) => news?,
         };
-        let (id, state) = loaded;
+        let News::Loaded { id, state } = news else { return Ok(TakenUp::Nothing) };
         let now = clock::now();
         let settings = self.handle.config().state;
         let observer = Observer::restore(id, settings, now, state);
         self.handle.write(|engine| *engine = Engine::new(observer, now));
-        let handle = self.handle.clone();
-        let (journal, writer) =
-            Journal::new(storage, move |error| note_store_failure(&handle, error));
-        self.journal = journal;
-        writers.spawn(writer);
-        Some(writers)
+        Ok(TakenUp::Everything)
     }
 
-    async fn stop(&mut self) {
+    /// What the store holds is joined, and is not written back to it.
+    fn take_news(&mut self, news: News) {
+        let now = clock::now();
+        match news {
+            News::Late => {}
+            News::Learned(state) => self.handle.write(|e| e.handle_stored(now, &state)),
+            News::Loaded { state, .. } => {
+                // Under the name that it has: other processes may have taken the stored one.
+                self.handle.write(|engine| engine.handle_stored(now, &state));
+                self.handle.set_ready(true);
+                tracing::info!("what is stored is loaded now");
+            }
+        }
+    }
+
+    async fn stop(&mut self, asked: Option<Answer>) -> Result<(), StorageError> {
         self.scrapes.shutdown().await;
         self.do_what_follows();
-        if tokio::time::timeout(STOP_WITHIN, self.journal.durable()).await.is_err() {
-            tracing::error!("the store does not answer, what changed last is lost");
+        let stopped = match self.store.take() {
+            Some(store) => store.finish(STOP_WITHIN).await,
+            None => Ok(()),
+        };
+        if let Some(answer) = asked {
+            // Whoever asked may be gone.
+            let _ = answer.send(());
         }
+        stopped
     }
 
     fn take(&mut self, message: Message) {
         let now = clock::now();
+        // Whoever asked may be gone; it is done all the same.
         match message {
             Message::Told(told) => self.take_told(told),
+            Message::Act { answer, .. } if !self.handle.is_ready() => {
+                let _ = answer.send(Err(ActError::NotReady));
+            }
             Message::Act { id, act, by, why, answer } => {
                 let action = ActionId(rand::random());
                 let done = self.handle.write(|e| e.handle_act(now, &id, action, act, &by, &why));
                 self.do_what_follows();
-                // Whoever asked may be gone, here and below; it is done all the same.
                 if done.is_err() {
                     let _ = answer.send(Err(ActError::Unknown(id)));
                     return;
                 }
-                let journal = self.journal.clone();
+                let Some(store) = &self.store else {
+                    let _ = answer.send(Ok(()));
+                    return;
+                };
+                let journal = store.journal().clone();
                 tokio::spawn(async move {
                     let stored = tokio::time::timeout(STORE_WITHIN, journal.durable()).await;
-                    let _ = answer.send(stored.map_err(|_| ActError::NotStored));
+                    let is_stored = stored.unwrap_or(false);
+                    let _ = answer.send(if is_stored { Ok(()) } else { Err(ActError::NotStored) });
                 });
             }
             Message::Configure { config, answer } => {
@@ -283,15 +304,27 @@ impl Driver {
             let Some(output) = self.handle.write(Engine::poll_output) else { return };
             match output {
                 Output::Scrape(request) => self.scrape(request),
-                Output::Changed(delta) => self.journal.changed(delta),
+                Output::Changed(delta) => {
+                    if let Some(store) = &self.store {
+                        store.journal().changed(delta);
+                    }
+                }
                 Output::Pruned(pruned) => {
                     self.handle.metrics().pruned(pruned.errors.len(), pruned.count());
-                    self.journal.pruned(pruned);
+                    self.note_pruned(pruned);
                 }
-                Output::CrowdedOut(gone) => self.journal.pruned(gone),
+                Output::CrowdedOut(gone) => self.note_pruned(gone),
                 Output::Event(event) => tell(&event),
+                // The store has it.
+                Output::Learned(_) => {}
                 _ => {}
             }
+        }
+    }
+
+    fn note_pruned(&self, pruned: Pruned) {
+        if let Some(store) = &self.store {
+            store.journal().pruned(pruned);
         }
     }
 
@@ -313,16 +346,29 @@ impl Driver {
     }
 }
 
-/// Who this process is, and what is stored.
-async fn load(storage: &mut dyn Storage) -> Result<(ReplicaId, State), StorageError> {
-    let id = storage.identify(ReplicaId::from_u64(rand::random())).await?;
-    Ok((id, storage.load().await?.state))
+/// What a driver begins with.
+enum TakenUp {
+    /// All there is.
+    Everything,
+    /// Nothing: it has not been loaded yet.
+    Nothing,
+    /// Nothing is to be begun.
+    Stop { asked: Option<Answer> },
 }
 
-fn note_store_failure(handle: &Handle, error: &StorageError) {
-    tracing::error!(%error, "the store failed, it is tried again");
-    handle.metrics().store_failed();
-    handle.collector().record(Capture::of(error).key("store"));
+impl Drop for Driver {
+    /// However it ends: what answers without it is not up to date for long.
+    fn drop(&mut self) {
+        self.handle.set_ready(false);
+    }
+}
+
+/// What is to be known of the store; nothing where there is none.
+async fn news_of(store: &mut Option<Store>) -> Result<News, StorageError> {
+    match store {
+        Some(store) => store.news().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Answers until the server is to stop: nothing can be done before the state is loaded.
@@ -330,21 +376,18 @@ async fn refuse_until_stopped(
     inbox: &mut mpsc::Receiver<Message>,
     early: &mut Vec<Told>,
     handle: &Handle,
-) {
+) -> Option<Answer> {
     loop {
         match inbox.recv().await {
             Some(Message::Told(told)) => early.push(told),
             Some(Message::Act { answer, .. }) => drop(answer.send(Err(ActError::NotReady))),
             Some(Message::Configure { config, answer }) => {
-                // It is what is begun with once the state is loaded.
+                // It is what is begun with.
                 handle.set_config(config);
                 let _ = answer.send(());
             }
-            Some(Message::Stop { answer }) => {
-                let _ = answer.send(());
-                return;
-            }
-            None => return,
+            Some(Message::Stop { answer }) => return Some(answer),
+            None => return None,
         }
     }
 }
@@ -378,3 +421,6 @@ fn tell(event: &Event) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::driver::Message;
 use crate::metrics::Metrics;
+use crate::persist::{Journal, StoreStatus};
 
 /// A running server, as its readers see it. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ struct Shared {
     config_file: Option<PathBuf>,
     inbox: mpsc::Sender<Message>,
     metrics: Metrics,
+    journal: Option<Journal>,
     collector: Collector,
     started: Timestamp,
     ready: AtomicBool,
@@ -39,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) inbox: mpsc::Sender<Message>,
+    /// Where there is a store.
+    pub(crate) journal: Option<Journal>,
     pub(crate) collector: Collector,
     pub(crate) base_path: String,
 }
@@ -84,6 +88,7 @@ impl Handle {
             config_file: parts.config_file,
             inbox: parts.inbox,
             metrics: Metrics::default(),
+            journal: parts.journal,
             collector: parts.collector,
             started: clock::now(),
             ready: AtomicBool::new(false),
@@ -170,9 +175,14 @@ impl Handle {
         self.0.started
     }
 
-    /// Whether the stored state is loaded.
+    /// Whether it runs, and the stored state is loaded.
     pub fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// How the store fares; `None` where there is none, and everything is lost with the process.
+    pub fn store(&self) -> Option<StoreStatus> {
+        self.0.journal.as_ref().map(Journal::status)
     }
 
     /// Where the pages and the API are mounted: empty, or `/` and what follows, without a slash
@@ -213,8 +223,12 @@ impl Handle {
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    pub(crate) fn set_ready(&self) {
-        self.0.ready.store(true, Ordering::Release);
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.0.journal.as_ref()
+    }
+
+    pub(crate) fn set_ready(&self, is_ready: bool) {
+        self.0.ready.store(is_ready, Ordering::Release);
     }
 
     pub(crate) fn set_listening(&self, address: SocketAddr) {

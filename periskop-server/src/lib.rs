@@ -19,10 +19,12 @@ mod run;
 mod scraper;
 mod server;
 mod signals;
+mod stores;
 mod telemetry;
 pub mod ui;
 
 pub use api::Problem;
 pub use handle::{ActError, Handle, ReloadError};
+pub use persist::StoreStatus;
 pub use run::{RunError, run};
-pub use server::{Builder, Periskop, bind, url_of};
+pub use server::{Builder, Periskop, ServeError, bind, url_of};

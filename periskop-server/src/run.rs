@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, EnvError, ListenArgs, ServeArgs};
+use crate::cli::{Cli, Command, EnvError, ListenArgs, LogFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
-use crate::server::{Builder, Periskop, bind, url_of};
+use crate::server::{Builder, Periskop, ServeError, bind, url_of};
 use crate::{demo, signals, telemetry};
 
 /// Why the server did not start, or ended.
@@ -26,6 +26,9 @@ pub enum RunError {
     /// The network.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// The server has ended by itself.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The runtime, or standard output.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -35,8 +38,8 @@ pub enum RunError {
 pub fn run(cli: &Cli) -> ExitCode {
     let done = match &cli.command {
         Some(Command::CheckConfig { file }) => check_config(file),
-        Some(Command::Demo { listen }) => in_runtime(listen, run_demo(listen)),
-        None => in_runtime(&cli.serve.listen, serve(&cli.serve)),
+        Some(Command::Demo { listen }) => in_runtime(listen.log_format, run_demo(listen)),
+        None => in_runtime(cli.serve.listen.log_format, serve(&cli.serve)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,10 +59,10 @@ fn check_config(file: &Path) -> Result<(), RunError> {
 }
 
 fn in_runtime(
-    args: &ListenArgs,
+    log_format: LogFormat,
     work: impl Future<Output = Result<(), RunError>>,
 ) -> Result<(), RunError> {
-    telemetry::init(args.log_format);
+    telemetry::init(log_format);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 

@@ -10,7 +10,7 @@ use axum::Router;
 use periskop_client::Collector;
 use periskop_core::discovery::Discovery;
 use periskop_core::engine::Engine;
-use periskop_core::storage::Storage;
+use periskop_core::storage::{Storage, StorageError};
 use periskop_core::{Observer, ReplicaId, ServiceName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +22,9 @@ use crate::clock;
 use crate::config::{Config, ConfigError, ServiceConfig};
 use crate::driver::{Driver, INBOX};
 use crate::handle::{Handle, Parts};
+use crate::persist::Journal;
 use crate::providers::Providers;
+use crate::stores::{self, NamedStore};
 
 /// How long requests may go on once the server is to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -39,7 +41,23 @@ const GRACE: Duration = Duration::from_secs(5);
 /// ```
 pub struct Periskop {
     handle: Handle,
-    driver: JoinHandle<()>,
+    /// Until it has ended.
+    driver: Option<JoinHandle<Result<(), StorageError>>>,
+}
+
+/// Why a server has ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The store cannot be used, and trying again does not help.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The listener's.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A mistake of ours.
+    #[error("scraping has ended: {0}")]
+    Panicked(tokio::task::JoinError),
 }
 
 impl Periskop {
@@ -61,16 +79,17 @@ impl Periskop {
         api::router(self.handle.clone(), Guard::default())
     }
 
-    /// Serves on `listener` until `stop` completes, then stops.
+    /// Serves on `listener` until `stop` completes, then stops; or until it is stopped by its
+    /// handle.
     ///
     /// # Errors
     ///
-    /// The listener's, or scraping has ended, which it does only by a mistake of ours.
+    /// The listener's, or it has [ended](Self::ended) by itself.
     pub async fn serve(
         mut self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> Result<(), ServeError> {
         let address = listener.local_addr()?;
         self.handle.set_listening(address);
         let guard = Guard { loopback: address.ip().to_canonical().is_loopback() };
@@ -92,26 +111,42 @@ impl Periskop {
             served = serving.into_future() => served?,
             () = grace_is_over => tracing::warn!("some requests were cut off"),
             // A server that answers and does not scrape would look well: it had better end.
-            ended = &mut self.driver => {
-                let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
-                return Err(io::Error::other(format!("scraping has ended{why}")));
-            }
+            ended = self.ended() => return ended,
         }
-        self.stop().await;
-        Ok(())
+        self.handle.stop().await;
+        self.ended().await
+    }
+
+    /// Waits until it has ended: it was stopped, or cannot go on. For whoever mounts the
+    /// [`router`](Self::router), which goes on answering from what is known, and says that it is
+    /// not ready.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot go on; told once.
+    pub async fn ended(&mut self) -> Result<(), ServeError> {
+        let Some(driver) = &mut self.driver else { return Ok(()) };
+        let ended = driver.await;
+        self.driver = None;
+        match ended {
+            Ok(ended) => Ok(ended?),
+            Err(error) => Err(ServeError::Panicked(error)),
+        }
     }
 
     /// Stops: scrapes end, what has been stored is stored.
     pub async fn stop(mut self) {
         self.handle.stop().await;
-        // A panic of the driver was logged where it happened; there is nothing left to stop.
-        let _ = (&mut self.driver).await;
+        // Why it could not go on was logged where it happened; there is nothing left to stop.
+        let _ = self.ended().await;
     }
 }
 
 impl Drop for Periskop {
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
     }
 }
 
@@ -123,7 +158,7 @@ pub struct Builder {
     discoveries: Vec<(ServiceName, Box<dyn Discovery>)>,
     base_path: String,
     collector: Option<Collector>,
-    storage: Option<Box<dyn Storage>>,
+    store: Option<NamedStore>,
 }
 
 impl Builder {
@@ -178,10 +213,10 @@ impl Builder {
     }
 
     /// Keeps what is known in a store of one's own, whatever `repository` says. The server is
-    /// ready once that is loaded.
+    /// ready once that is loaded; it scrapes before if that takes long.
     #[must_use]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.storage = Some(Box::new(storage));
+        self.store = Some(NamedStore { name: "custom".into(), storage: Box::new(storage) });
         self
     }
 
@@ -200,17 +235,21 @@ impl Builder {
         for (service, discovery) in self.discoveries {
             providers.plug(service, discovery);
         }
+        let store = self.store.or_else(|| stores::configured(&self.config));
+        let journal = store.as_ref().map(|store| Journal::new(&store.name));
         let observer = Observer::new(ReplicaId::from_u64(rand::random()), self.config.state, now);
         let handle = Handle::new(Parts {
             engine: Engine::new(observer, now),
             config: Arc::new(self.config),
             config_file: self.config_file,
             inbox,
+            journal,
             collector: self.collector.unwrap_or_default(),
             base_path: self.base_path,
         });
-        let driver = Driver::new(handle.clone(), messages, providers, self.storage);
-        Periskop { handle, driver: tokio::spawn(driver.run()) }
+        let storage = store.map(|store| store.storage);
+        let driver = Driver::new(handle.clone(), messages, providers, storage);
+        Periskop { handle, driver: Some(tokio::spawn(driver.run())) }
     }
 }
 

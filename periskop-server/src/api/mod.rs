@@ -81,12 +81,17 @@ async fn wrong_method(method: Method) -> Response {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, refused).into_response()
 }
 
-/// `GET /-/ready`: 503 until what was stored is loaded.
+/// `GET /-/ready`: 503 until what was stored is loaded. A store that is away later makes no server
+/// worth less than none: it goes on from memory, and says so.
 async fn ready(State(handle): State<Handle>) -> Response {
-    match handle.is_ready() {
-        true => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "OK").into_response(),
-        false => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loading").into_text(),
+    let trouble = handle.store().and_then(|store| store.trouble());
+    let trouble = trouble.map(|trouble| format!("store: {trouble}"));
+    if !handle.is_ready() {
+        let reason = trouble.unwrap_or_else(|| "starting or stopping".to_owned());
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).into_text();
     }
+    let said = trouble.map_or_else(|| "OK".to_owned(), |trouble| format!("OK; {trouble}"));
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], said).into_response()
 }
 
 /// `POST /-/reload`: what is wrong with the file stands in the answer.

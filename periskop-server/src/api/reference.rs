@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::view::{self, Absent};
 use crate::handle::{ActError, Handle};
 use crate::metrics::Format;
+use crate::persist::Journal;
 
 /// The most occurrences of an error in a list.
 const OCCURRENCES: usize = 100;
@@ -153,7 +154,8 @@ pub(super) async fn metrics(State(handle): State<Handle>, headers: HeaderMap) ->
     let format = Format::negotiate(accept);
     let options = handle.config().metrics;
     let started = handle.started();
-    let page = handle.read(|e| handle.metrics().page(e, started, options, format));
+    let store = handle.journal().map(Journal::figures);
+    let page = handle.read(|e| handle.metrics().page(e, store.as_ref(), started, options, format));
     ([(header::CONTENT_TYPE, format.content_type())], page).into_response()
 }
 

@@ -4,6 +4,7 @@
 //! asks, so that those of departed targets and errors are gone by themselves. Invariant: the
 //! number of series is bounded, whatever targets make up.
 
+mod durations;
 mod exposition;
 mod occurrences;
 
@@ -13,15 +14,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
 
+pub(crate) use self::durations::Durations;
 pub(crate) use self::exposition::Format;
 use self::exposition::{Family, Kind, Page};
 use self::occurrences::Occurrences;
 use crate::config::MetricsConfig;
+use crate::persist::Figures;
 use crate::scraper::Scrape;
-
-/// Upper bounds of scrape durations in seconds: from a target on the same machine to one that
-/// just made it.
-const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// The counters of a server.
 #[derive(Debug, Default)]
@@ -35,7 +34,6 @@ pub(crate) struct Metrics {
 struct Counters {
     services: BTreeMap<ServiceName, Scrapes>,
     discovery_failures: BTreeMap<&'static str, u64>,
-    store_failures: u64,
     application_errors: BTreeMap<&'static str, u64>,
     pruned_incarnations: u64,
     pruned_errors: u64,
@@ -47,8 +45,7 @@ struct Counters {
 struct Scrapes {
     /// Errors in good answers, as the reference counts them.
     errors: u64,
-    durations: [u64; SECONDS.len() + 1],
-    seconds: f64,
+    durations: Durations,
     bytes: u64,
     failures: BTreeMap<&'static str, u64>,
     warnings: u64,
@@ -70,10 +67,7 @@ impl Metrics {
     pub(crate) fn scraped(&self, service: &ServiceName, scrape: &Scrape) {
         let mut counters = self.counters();
         let scrapes = counters.services.entry(service.clone()).or_default();
-        let seconds = scrape.duration.as_secs_f64();
-        let bucket = SECONDS.iter().position(|bound| seconds <= *bound).unwrap_or(SECONDS.len());
-        scrapes.durations[bucket] += 1;
-        scrapes.seconds += seconds;
+        scrapes.durations.record(scrape.duration);
         scrapes.bytes += scrape.body_length as u64;
         match &scrape.outcome {
             Ok(report) => {
@@ -88,11 +82,6 @@ impl Metrics {
     /// A discovery could not find out what it is for.
     pub(crate) fn discovery_failed(&self, mechanism: &'static str) {
         *self.counters().discovery_failures.entry(mechanism).or_default() += 1;
-    }
-
-    /// The store did not take what changed.
-    pub(crate) fn store_failed(&self) {
-        self.counters().store_failures += 1;
     }
 
     /// A request failed; `kind` as the reference calls it.
@@ -129,6 +118,7 @@ impl Metrics {
     pub(crate) fn page(
         &self,
         engine: &Engine,
+        store: Option<&Figures>,
         started: Timestamp,
         options: MetricsConfig,
         format: Format,
@@ -142,6 +132,7 @@ impl Metrics {
             counters.application(&mut page);
             state(&mut page, engine, &counters);
         }
+        self::store(&mut page, store);
         let mut occurrences = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
         occurrences.write(&mut page, engine.state(), options);
         page.finish()
@@ -165,7 +156,7 @@ impl Counters {
         );
         for (service, s) in &self.services {
             let labels = [("service_name", service.as_str())];
-            family.histogram(&labels, &SECONDS, &s.durations, s.seconds);
+            s.durations.write(&mut family, &labels);
         }
         let mut family = page.family(
             "periskop_target_scrape_failures_total",
@@ -227,12 +218,6 @@ impl Counters {
         for (mechanism, count) in &self.discovery_failures {
             family.sample(&[("mechanism", mechanism)], *count);
         }
-        page.family(
-            "periskop_store_failures_total",
-            Kind::Counter,
-            "Operations that the store refused; they are repeated.",
-        )
-        .sample(&[], self.store_failures);
         if let Some(reload) = &self.reload {
             page.family(
                 "periskop_config_last_reload_successful",
@@ -318,6 +303,32 @@ fn state(page: &mut Page, engine: &Engine, counters: &Counters) {
     ] {
         page.family(name, Kind::Counter, help).sample(&[], count);
     }
+}
+
+fn store(page: &mut Page, store: Option<&Figures>) {
+    page.family(
+        "periskop_store_failures_total",
+        Kind::Counter,
+        "Operations that the store refused; they are repeated.",
+    )
+    .sample(&[], store.map_or(0, |store| store.failures));
+    let Some(store) = store else { return };
+    page.family("periskop_store_up", Kind::Gauge, "Whether the store did what it was last asked.")
+        .sample(&[], store.is_up);
+    page.family(
+        "periskop_store_pending_errors",
+        Kind::Gauge,
+        "Errors of which something waits to be written.",
+    )
+    .sample(&[], store.pending);
+    page.family("periskop_store_commits_total", Kind::Counter, "Writes of what changed.")
+        .sample(&[], store.commits.count());
+    let mut family = page.family(
+        "periskop_store_commit_duration_seconds",
+        Kind::Histogram,
+        "How long it took until what changed was durable.",
+    );
+    store.commits.write(&mut family, &[]);
 }
 
 fn seconds(at: Timestamp) -> f64 {

@@ -73,7 +73,20 @@ pub(super) async fn runtime_info(State(handle): State<Handle>) -> Response {
             .member("lastConfigTime", time(reload.and_then(|r| r.1).unwrap_or(handle.started())))
             .member("listenAddress", handle.listening().map(|address| address.to_string()))
             // Nobody is asked who they are: worth a look where the address is not loopback.
-            .member("accessControl", false);
+            .member("accessControl", false)
+            .name("store");
+        match handle.store() {
+            None => json.value(None::<&str>),
+            Some(store) => json
+                .open(b'{')
+                .member("name", store.name)
+                .member("loaded", store.is_loaded)
+                .member("up", store.is_up)
+                .member("since", time(store.since))
+                .member("lastError", store.last_error)
+                .member("pending", store.pending)
+                .close(b'}'),
+        };
         handle.read(|engine| {
             json.member("services", engine.services().count())
                 .member("targets", engine.targets().count())
