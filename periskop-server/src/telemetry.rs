@@ -15,6 +15,8 @@ pub(crate) fn init(format: LogFormat) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where standard error is closed it would say so there, and panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // The error says that somebody else has set a subscriber; theirs it is, then.
     let _ = match format {
