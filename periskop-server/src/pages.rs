@@ -8,10 +8,12 @@ use periskop_core::{AggregateId, State, Timestamp};
 
 use crate::api::without_userinfo;
 use crate::handle::{ActError, Handle};
+use crate::persist::StoreStatus;
 use crate::ui::backend::{Backend, Refused};
 use crate::ui::build::{Fleet, Instance};
+use crate::ui::format;
 use crate::ui::text::Text;
-use crate::ui::view::{Health, StatusPage, TargetGroup, TargetRow, TargetsPage};
+use crate::ui::view::{Before, Health, StatusPage, TargetGroup, TargetRow, TargetsPage};
 
 /// Dropped targets shown of one service.
 const DROPPED: usize = 100;
@@ -30,6 +32,19 @@ impl Backend for Handle {
 
     fn started(&self) -> Timestamp {
         Handle::started(self)
+    }
+
+    fn notice(&self) -> Option<String> {
+        let store = self.store()?;
+        let trouble = store.trouble()?;
+        let means = match store.is_loaded {
+            true => "What people do and what is found now is kept in memory until it answers.",
+            false => {
+                "Until it is loaded, what was resolved shows as open, older errors are missing, \
+                 and nothing can be resolved."
+            }
+        };
+        Some(format!("The store: {trouble}. {means}"))
     }
 
     fn read(&self, look: &mut dyn FnMut(&State, &Fleet)) {
@@ -73,9 +88,9 @@ impl Backend for Handle {
                     ("Running since", Text::new(Handle::started(self).to_string())),
                     ("Listening on", Text::new(address)),
                     ("Configuration reloaded", Text::new(reload)),
-                    ("Store", Text::new("memory: lost when this process ends")),
                 ],
             ),
+            ("Store", store_facts(self.store())),
             (
                 "Known",
                 vec![
@@ -91,9 +106,32 @@ impl Backend for Handle {
     async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused> {
         Handle::act(self, id, act, "", "").await.map_err(|error| match error {
             ActError::Unknown(_) => Refused::Unknown,
+            ActError::NotStored => Refused::NotStored,
             _ => Refused::Unavailable,
         })
     }
+}
+
+fn store_facts(store: Option<StoreStatus>) -> Vec<(&'static str, Text)> {
+    let Some(store) = store else {
+        return vec![("Kept in", Text::new("memory: lost when this process ends"))];
+    };
+    let fares = match (store.is_loaded, store.is_up) {
+        (true, true) => format!("works, since {}", store.since),
+        (true, false) => format!("does not, since {}", store.since),
+        (false, _) => "what is stored is not loaded yet".to_owned(),
+    };
+    let waiting = match store.pending {
+        0 => "nothing".to_owned(),
+        errors => format!("what changed of {}", format::plural(errors, "error")),
+    };
+    let mut facts = vec![
+        ("Kept in", Text::new(store.name)),
+        ("How it fares", Text::new(fares)),
+        ("Waits to be written", Text::new(waiting)),
+    ];
+    facts.extend(store.last_error.map(|error| ("Last failure", Text::new(error))));
+    facts
 }
 
 fn fleet(engine: &Engine) -> Fleet {
@@ -141,6 +179,11 @@ fn row(view: TargetView<'_>) -> TargetRow {
         last_scrape: status.last_scrape,
         took: status.last_scrape.map(|_| status.last_duration),
         error: Text::new(error.unwrap_or_default()),
+        before: view.last_state().filter(|_| status.last_scrape.is_none()).map(|last| Before {
+            is_up: last.is_up(),
+            since: last.since(),
+            reason: Text::new(last.reason()),
+        }),
         warnings: status.warnings.iter().map(|warning| Text::new(&warning.message)).collect(),
         labels: texts(&target.public_labels()),
         discovered: texts(target.discovered()),

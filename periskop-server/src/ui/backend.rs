@@ -19,6 +19,9 @@ pub trait Backend: Send + Sync + 'static {
     /// When this process began.
     fn started(&self) -> Timestamp;
 
+    /// What everybody should know whatever they look at, such as a store that is away.
+    fn notice(&self) -> Option<String>;
+
     /// Shows `look` what is known. Scraping waits meanwhile.
     fn read(&self, look: &mut dyn FnMut(&State, &Fleet));
 
@@ -37,6 +40,8 @@ pub trait Backend: Send + Sync + 'static {
 pub enum Refused {
     /// There is no such error.
     Unknown,
+    /// It is done, and would be lost with the process: the store does not answer.
+    NotStored,
     /// The server cannot do it now.
     Unavailable,
 }

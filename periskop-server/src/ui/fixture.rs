@@ -17,7 +17,8 @@ use super::view::*;
 pub(super) const HOSTILE: &str = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'`${7*7}{{7*7}}\x1b[2J\u{202e}&amp;";
 
 pub(super) fn site() -> Site {
-    Site { base: String::new(), now: Timestamp::parse("2026-11-23T12:00:00Z").unwrap() }
+    let now = Timestamp::parse("2026-11-23T12:00:00Z").unwrap();
+    Site { base: String::new(), now, notice: None }
 }
 
 fn before_now(seconds: u64) -> Timestamp {
@@ -232,6 +233,11 @@ pub(super) fn targets() -> TargetsPage {
         last_scrape: (health != Health::Unknown).then(|| before_now(4)),
         took: (health != Health::Unknown).then(|| Duration::from_micros(12_300)),
         error: Text::new(error),
+        before: (health == Health::Unknown).then(|| Before {
+            is_up: false,
+            since: before_now(7_200),
+            reason: Text::new("connection refused"),
+        }),
         warnings: Vec::new(),
         labels: labels(&[("instance", "10.2.4.17:8080"), ("zone", "eu-west-1b")]),
         discovered: labels(&[
@@ -343,6 +349,7 @@ pub(super) fn hostile_pages(site: &Site) -> Vec<String> {
     target.warnings = vec![hostile()];
     (target.url, target.error, target.labels, target.discovered) =
         (hostile(), hostile(), pairs(), pairs());
+    target.before = Some(Before { is_up: false, since: before_now(1), reason: hostile() });
 
     let mut status = status();
     (status.config, status.warnings) = (hostile(), vec![hostile()]);

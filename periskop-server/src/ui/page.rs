@@ -20,6 +20,8 @@ pub struct Site {
     pub base: String,
     /// When the page is made.
     pub now: Timestamp,
+    /// What everybody should know, on top of every page.
+    pub notice: Option<Text>,
 }
 
 impl Site {
@@ -183,6 +185,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_notice_is_on_every_page_and_live_pages_update_it() {
+        let quiet = site();
+        let site = Site { notice: Some(Text::new("the <store> is away")), ..site() };
+        for (told, untold) in
+            fixture::hostile_pages(&site).iter().zip(fixture::hostile_pages(&quiet))
+        {
+            assert!(told.contains("the &#60;store&#62; is away"), "{told}");
+            assert!(!untold.contains("is away") && untold.contains(r#"id="notice""#), "{untold}");
+            for live in told.split(r#"id="live""#).skip(1) {
+                let tag = live.split('>').next().unwrap();
+                assert!(tag.contains("#notice"), "{tag}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_that_was_not_tried_yet_shows_how_it_was_found_last() {
+        let html = site().targets(&fixture::targets());
+        assert!(html.contains("not tried yet; was down since"), "{html}");
+        assert!(html.contains("connection refused"));
     }
 
     #[test]

@@ -173,8 +173,13 @@ async fn perform(server: &Server, id: &AggregateId, form: &[u8]) -> Response {
             Redirect::to(&format!("{}{path}", server.base_path())).into_response()
         }
         Err(Refused::Unknown) => not_found(server, &unknown(id)),
+        Err(Refused::NotStored) => {
+            let detail = "It is done, and kept in memory until the store answers: it is lost if \
+                          this process ends before.";
+            problem(server, StatusCode::SERVICE_UNAVAILABLE, "Not stored yet", detail)
+        }
         Err(Refused::Unavailable) => {
-            let detail = "The server is stopping, or cannot store anything now. Try again.";
+            let detail = "The server is stopping, or has not loaded what is stored yet. Try again.";
             problem(server, StatusCode::SERVICE_UNAVAILABLE, "Not done", detail)
         }
     }
@@ -242,7 +247,8 @@ fn look<R>(server: &Server, build: impl Fn(Knowledge<'_>) -> R) -> R {
 }
 
 fn site(server: &Server) -> Site {
-    Site { base: server.base_path().to_owned(), now: server.now() }
+    let notice = server.notice().map(|notice| Text::clip(&notice, 2_000));
+    Site { base: server.base_path().to_owned(), now: server.now(), notice }
 }
 
 fn unknown(id: &AggregateId) -> String {

@@ -453,12 +453,25 @@ pub struct TargetRow {
     pub took: Option<Duration>,
     /// What went wrong; may be empty.
     pub error: Text,
+    /// How it was found last, if this process has not tried it yet.
+    pub before: Option<Before>,
     /// What was wrong with parts of its last good answer.
     pub warnings: Vec<Text>,
     /// Its labels after relabelling.
     pub labels: Vec<(Text, Text)>,
     /// Its labels as discovery found them.
     pub discovered: Vec<(Text, Text)>,
+}
+
+/// How a target was found before this process began.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// Whether it answered.
+    pub is_up: bool,
+    /// Since when it was so.
+    pub since: Timestamp,
+    /// Why it did not answer; may be empty.
+    pub reason: Text,
 }
 
 /// Whether a target answers.

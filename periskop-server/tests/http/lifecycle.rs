@@ -1,11 +1,17 @@
 //! Reload, stores, embedding.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
-use periskop_server::Periskop;
+use periskop_core::observer::Pruned;
+use periskop_core::storage::{Storage, StorageError, Stored};
+use periskop_core::{Delta, ReplicaId};
 use periskop_server::config::Config;
+use periskop_server::{Periskop, ServeError};
 use periskop_storage::{Fault, Faulty, MemoryStorage};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -89,21 +95,186 @@ async fn what_was_resolved_stays_so_over_a_restart_on_a_store() {
     assert_eq!((&error["state"], &error["total_count"]), (&json!("resolved"), &json!(1)));
 }
 
+/// A store that is away while the flag says so.
+fn reachable(store: &MemoryStorage, is_away: &Arc<AtomicBool>) -> impl Storage + 'static {
+    let is_away = Arc::clone(is_away);
+    Faulty::new(store.clone(), move |_| is_away.load(Ordering::Relaxed).then_some(Fault::Before))
+}
+
 #[tokio::test]
-async fn a_store_that_is_away_is_waited_for() {
-    let target = instance(payload(&["k"])).await;
-    // Not there for the first two attempts; gone again after it was loaded.
-    let store = Faulty::new(MemoryStorage::new(), |operation| {
-        (!(2..=3).contains(&operation)).then_some(Fault::Before)
-    });
-    let server =
-        Server::serve(Periskop::builder().config(config(target)).storage(store).build()).await;
+async fn a_store_that_is_away_at_the_start_delays_no_scrape_and_is_joined_when_it_is_back() {
+    let (store, is_away) = (MemoryStorage::new(), Arc::new(AtomicBool::new(false)));
+    let old = instance(payload(&["old", "k"])).await;
+    let start = |target| {
+        Periskop::builder().config(config(target)).storage(reachable(&store, &is_away)).build()
+    };
+    let periskop = start(old);
+    let handle = periskop.handle().clone();
+    let server = Server::serve(periskop).await;
     let path = "/api/v1/errors/s/k";
     server.until("it is scraped", async |s| s.get(path).await.status == 200).await;
+    assert_eq!(server.post(&format!("{path}/resolve"), "").await.status, 200);
+    handle.stop().await;
+    drop(server);
+
+    is_away.store(true, Ordering::Relaxed);
+    let new = instance(payload(&["new", "k"])).await;
+    let server = Server::begin(start(new)).await;
+    let ready = server.get("/-/ready").await;
+    assert_eq!((ready.status, ready.header("content-type")), (503, "text/plain; charset=utf-8"));
+    server.until("it scrapes without", async |s| s.get(path).await.status == 200).await;
+    assert_eq!(server.get(path).await.json()["state"], "open", "one time too many is allowed");
+    let ready = server.get("/-/ready").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.starts_with("store: faulty: unavailable: as planned (since 2"));
+    assert_eq!(ready.body.trim_end().lines().count(), 1, "{}", ready.body);
+    let refused = server.post(&format!("{path}/resolve"), "").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("not loaded yet"), "{}", refused.body);
+    for page in ["/", "/errors", "/targets", "/status", "/errors/s/k"] {
+        let shown = server.browse(page).await.body;
+        assert!(shown.contains("Until it is loaded, what was resolved shows as open"), "{page}");
+    }
+
+    is_away.store(false, Ordering::Relaxed);
+    server.until("it is ready", async |s| s.get("/-/ready").await.status == 200).await;
+    assert_eq!(server.get(path).await.json()["state"], "resolved");
+    assert_eq!(server.get("/api/v1/errors/s/old").await.status, 200);
+    assert_eq!(server.post("/api/v1/errors/s/new/resolve", "").await.status, 200);
+    assert!(!server.browse("/").await.body.contains("Until it is loaded"));
+    let held = store.clone().load().await.unwrap().state;
+    assert_eq!(held.errors().count(), 3, "what was found without it is written");
+}
+
+#[tokio::test]
+async fn a_store_that_goes_away_is_said_everywhere_and_scraping_goes_on() {
+    let is_away = Arc::new(AtomicBool::new(false));
+    let target = instance(payload(&["k"])).await;
+    let store = reachable(&MemoryStorage::new(), &is_away);
+    let periskop = Periskop::builder().config(config(target)).storage(store).build();
+    let server = Server::serve(periskop).await;
+    let path = "/api/v1/errors/s/k";
+    server.until("it is scraped", async |s| s.get(path).await.status == 200).await;
+    server
+        .until("it is stored", async |s| {
+            s.get("/metrics").await.body.contains("periskop_store_pending_errors 0")
+        })
+        .await;
+    let well = server.get("/-/ready").await;
+    assert_eq!((well.status, well.body.as_str()), (200, "OK"));
+    let info = async || server.get("/api/v1/status/runtimeinfo").await.json()["data"].clone();
+    let store = &info().await["store"];
+    assert_eq!((&store["name"], &store["up"]), (&json!("custom"), &json!(true)));
+    assert_eq!((&store["loaded"], &store["lastError"]), (&json!(true), &json!(null)));
+
+    is_away.store(true, Ordering::Relaxed);
     let answer = server.post(&format!("{path}/resolve"), "").await;
     assert_eq!(answer.status, 503, "it is not durable: {}", answer.body);
     assert_eq!(server.get(path).await.json()["state"], "resolved", "and known all the same");
-    assert!(!server.get("/metrics").await.body.contains("periskop_store_failures_total 0"));
+    let ready = server.get("/-/ready").await;
+    assert_eq!(ready.status, 200);
+    assert!(ready.body.starts_with("OK; store: faulty: unavailable: as planned (since 2"));
+    let store = &info().await["store"];
+    assert_eq!((&store["up"], &store["pending"]), (&json!(false), &json!(1)));
+    assert_eq!(store["lastError"], "faulty: unavailable: as planned");
+    for page in ["/", "/errors", "/targets", "/status", "/errors/s/k", "/nope"] {
+        let shown = server.browse(page).await.body;
+        assert!(shown.contains("The store: faulty: unavailable: as planned"), "{page}");
+    }
+    let form = &[("Content-Type", "application/x-www-form-urlencoded")];
+    let page = server.send("POST", "/errors/s/k", form, "act=reopen").await;
+    assert_eq!(page.status, 503);
+    assert!(page.body.contains("Not stored yet") && page.body.contains("lost if this process"));
+    let metrics = server.get("/metrics").await.body;
+    for line in ["periskop_store_up 0", "periskop_store_pending_errors 1"] {
+        assert!(metrics.contains(line), "{line}");
+    }
+    let value = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(value("periskop_store_failures_total") > 1);
+    assert!(value("periskop_store_commits_total") > 0);
+    assert_eq!(
+        value("periskop_store_commits_total"),
+        value("periskop_store_commit_duration_seconds_count")
+    );
+
+    is_away.store(false, Ordering::Relaxed);
+    let written = async |s: &Server| s.get("/-/ready").await.body == "OK";
+    server.until("it works again", written).await;
+    assert_eq!(info().await["store"]["pending"], 0);
+}
+
+#[tokio::test]
+async fn without_a_store_nothing_is_said_of_one() {
+    let server = Server::serve(Periskop::builder().build()).await;
+    assert_eq!(server.get("/-/ready").await.body, "OK");
+    let info = server.get("/api/v1/status/runtimeinfo").await.json();
+    assert_eq!(info["data"]["store"], json!(null));
+    let metrics = server.get("/metrics").await.body;
+    assert!(metrics.contains("periskop_store_failures_total 0"));
+    assert!(!metrics.contains("periskop_store_up"));
+    assert!(server.browse("/status").await.body.contains("lost when this process ends"));
+}
+
+/// What a newer version of this program has written.
+struct Newer;
+
+#[async_trait]
+impl Storage for Newer {
+    async fn identify(&mut self, _: ReplicaId) -> Result<ReplicaId, StorageError> {
+        Err(StorageError::Newer { store: "sqlite:periskop.db".into(), found: 3, known: 1 })
+    }
+
+    async fn load(&mut self) -> Result<Stored, StorageError> {
+        Ok(Stored::default())
+    }
+
+    async fn commit(&mut self, _: &Delta) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn prune(&mut self, _: &Pruned) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let periskop = Periskop::builder().storage(Newer).build();
+    let ended = periskop.serve(listener, std::future::pending()).await.unwrap_err();
+    assert!(matches!(ended, ServeError::Storage(_)));
+    assert_eq!(ended.to_string(), "sqlite:periskop.db: has version 3, this program reads up to 1");
+}
+
+#[tokio::test]
+async fn how_a_target_was_found_last_is_shown_until_it_is_tried_again() {
+    let store = MemoryStorage::new();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let periskop = Periskop::builder().config(config(closed)).storage(store.clone()).build();
+    let handle = periskop.handle().clone();
+    let server = Server::serve(periskop).await;
+    let target = async |server: &Server| {
+        let targets = server.get("/api/v1/targets").await.json();
+        targets["data"]["activeTargets"][0].clone()
+    };
+    server.until("it is down", async |s| target(s).await["health"] == "down").await;
+    let reason = target(&server).await["lastError"].as_str().unwrap().to_owned();
+    handle.stop().await;
+    drop(server);
+
+    // It is not due for a long while.
+    let text = format!(
+        "services: [{{name: s, static_configs: [{{targets: ['{closed}']}}], scraper: {{refresh_interval: 1000h}}}}]"
+    );
+    let config = Config::parse(&text, std::path::Path::new("")).unwrap();
+    let server = Server::serve(Periskop::builder().config(config).storage(store).build()).await;
+    let target = target(&server).await;
+    assert_eq!((&target["health"], &target["lastError"]), (&json!("unknown"), &json!(reason)));
+    let page = server.browse("/targets").await.body;
+    assert!(page.contains("not tried yet; was down since 2"), "{page}");
 }
 
 #[tokio::test]

@@ -90,15 +90,21 @@ impl Server {
         Self::start(&config).await
     }
 
+    /// One that is ready.
     pub(crate) async fn serve(periskop: Periskop) -> Self {
+        let server = Self::begin(periskop).await;
+        server.until("it is ready", async |s| s.get("/-/ready").await.status == 200).await;
+        server
+    }
+
+    /// One that listens.
+    pub(crate) async fn begin(periskop: Periskop) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
             periskop.serve(listener, std::future::pending()).await.unwrap();
         });
-        let server = Self { address, serving };
-        server.until("it is ready", async |s| s.get("/-/ready").await.status == 200).await;
-        server
+        Self { address, serving }
     }
 
     /// Waits until something is so.
@@ -108,6 +114,11 @@ impl Server {
             assert!(begun.elapsed() < PATIENCE, "in {PATIENCE:?} it was never so that {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// A page, as a browser gets it.
+    pub(crate) async fn browse(&self, path: &str) -> Answer {
+        self.send("GET", path, &[("Accept", "text/html")], "").await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -5,7 +5,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use periskop_core::ServiceName;
 use periskop_core::config::format_duration;
-use periskop_core::engine::{Engine, TargetView};
+use periskop_core::engine::{Engine, Health, TargetView};
 
 use super::super::json::Json;
 use super::super::problem::Problem;
@@ -65,13 +65,23 @@ fn active_target(json: &mut Json, view: TargetView<'_>) {
     json.member("scrapePool", view.service().as_str())
         .member("scrapeUrl", &url)
         .member("globalUrl", &url)
-        .member("lastError", status.last_error.as_ref().map_or_else(String::new, |e| e.to_string()))
+        .member("lastError", last_error(view))
         .member("lastScrape", status.last_scrape.map_or_else(|| NEVER.to_owned(), time))
         .member("lastScrapeDuration", status.last_duration.as_secs_f64())
         .member("health", status.health.as_str())
         .member("scrapeInterval", format_duration(target.interval()))
         .member("scrapeTimeout", format_duration(target.timeout()))
         .close(b'}');
+}
+
+/// Why it is down; of a target that this process has not tried yet, why it last was.
+fn last_error(view: TargetView<'_>) -> String {
+    let status = view.status();
+    match (&status.last_error, view.last_state()) {
+        (Some(error), _) => error.to_string(),
+        (None, Some(last)) if status.health == Health::Unknown => last.reason().to_owned(),
+        (None, _) => String::new(),
+    }
 }
 
 fn dropped_targets(json: &mut Json, engine: &Engine, is_wanted: &dyn Fn(&ServiceName) -> bool) {

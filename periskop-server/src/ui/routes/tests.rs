@@ -34,6 +34,10 @@ impl Backend for Fake {
         self.now()
     }
 
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
     fn read(&self, look: &mut dyn FnMut(&Known, &Fleet)) {
         let world = self.world.lock().unwrap();
         look(world.observer.state(), &world.fleet);
