@@ -35,6 +35,58 @@ pub enum Command {
         #[command(flatten)]
         listen: ListenArgs,
     },
+    /// Take out, put in or look through what a store holds.
+    Storage {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: StorageCommand,
+    },
+}
+
+/// What can be done with a store.
+#[derive(Debug, Subcommand)]
+pub enum StorageCommand {
+    /// Write everything that is stored, as lines of JSON.
+    ///
+    /// The store is only read: a server may run on it if it is of a kind that several processes can
+    /// share. A FILE appears when it is whole, and only you may read it.
+    Export {
+        /// Which store.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The file to write; without it, or as `-`, standard output.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Join what `export` has written into a store.
+    ///
+    /// What the store holds stays: the same file may be imported again, and files of several
+    /// stores one after the other. Every line is read before anything is written; if one of them
+    /// is wrong, nothing is.
+    Import {
+        /// Which store.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The file to read; without it, or as `-`, standard input.
+        file: Option<PathBuf>,
+    },
+    /// Read everything that is stored and count it; exit with 1 if something cannot be read.
+    Check {
+        /// Which store.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// The configuration file whose `repository` is the store [env: CONFIG_FILE].
+    #[arg(long, value_name = "FILE", conflicts_with = "storage")]
+    pub config: Option<PathBuf>,
+    /// The store itself: sqlite:PATH, sled:PATH, or the DSN of a database.
+    #[arg(long, value_name = "SPEC")]
+    pub storage: Option<String>,
 }
 
 /// How to serve.
@@ -93,9 +145,20 @@ pub enum Listen {
 impl ServeArgs {
     /// The configuration file: the flag, else `CONFIG_FILE`. An empty value is none.
     pub fn config_file(&self, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-        let named = self.config.clone().or_else(|| env("CONFIG_FILE").map(PathBuf::from));
-        named.filter(|path| !path.as_os_str().is_empty())
+        config_file(self.config.as_ref(), env)
     }
+}
+
+impl StoreArgs {
+    /// The configuration file: the flag, else `CONFIG_FILE`. An empty value is none.
+    pub fn config_file(&self, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        config_file(self.config.as_ref(), env)
+    }
+}
+
+fn config_file(flag: Option<&PathBuf>, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let named = flag.cloned().or_else(|| env("CONFIG_FILE").map(PathBuf::from));
+    named.filter(|path| !path.as_os_str().is_empty())
 }
 
 impl ListenArgs {
@@ -201,6 +264,20 @@ mod tests {
         let given = parse(&["-port=8080", "-config", "periskop.yaml"]).serve;
         assert_eq!(given.listen.port, Some(8080));
         assert_eq!(given.config_file(env(&[])), Some("periskop.yaml".into()));
+    }
+
+    #[test]
+    fn a_store_is_named_in_one_way() {
+        let both = ["periskop-server", "storage", "check", "--config", "a", "--storage", "memory"];
+        assert!(Cli::try_parse_from(both).is_err());
+        let given = parse(&["storage", "export", "-config", "a.yaml", "--to", "b"]);
+        let Some(Command::Storage { command: StorageCommand::Export { store, to } }) =
+            given.command
+        else {
+            panic!("not the export");
+        };
+        assert_eq!(store.config_file(env(&[])), Some("a.yaml".into()));
+        assert_eq!(to, Some("b".into()));
     }
 
     #[test]

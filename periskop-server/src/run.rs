@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, EnvError, ListenArgs, LogFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
 use crate::server::{Builder, Periskop, ServeError, bind, url_of};
+use crate::storage_cli::{self, StorageCliError};
 use crate::{demo, signals, telemetry};
 
 /// Why the server did not start, or ended.
@@ -26,6 +27,9 @@ pub enum RunError {
     /// The network.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// What was to be done with a store.
+    #[error(transparent)]
+    Storage(#[from] StorageCliError),
     /// The server has ended by itself.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -39,6 +43,9 @@ pub fn run(cli: &Cli) -> ExitCode {
     let done = match &cli.command {
         Some(Command::CheckConfig { file }) => check_config(file),
         Some(Command::Demo { listen }) => in_runtime(listen.log_format, run_demo(listen)),
+        Some(Command::Storage { command }) => {
+            in_runtime(LogFormat::Text, async { Ok(storage_cli::run(command, env).await?) })
+        }
         None => in_runtime(cli.serve.listen.log_format, serve(&cli.serve)),
     };
     match done {

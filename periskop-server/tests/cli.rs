@@ -50,6 +50,50 @@ fn a_file_that_is_not_there_is_named() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("no/such/file.yaml"));
 }
 
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn an_export_has_nothing_but_data_on_standard_output() {
+    let output = periskop().args(["storage", "export", "--storage", "memory"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let lines: Vec<_> = text(&output.stdout).lines().collect();
+    assert_eq!(lines, [r#"{"periskop_state":{"version":1}}"#, r#"{"end":{"lines":0}}"#]);
+    assert!(text(&output.stderr).contains("reading memory"));
+
+    let file = file_with(text(&output.stdout));
+    let import = ["storage", "import", "--storage", "memory"];
+    let output = periskop().args(import).arg(file.path()).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), ""));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_standard_error_changes_nothing() {
+    let storage = env!("CARGO_BIN_EXE_periskop-server");
+    let script = format!("exec '{storage}' storage check --storage memory 2>&-");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("memory: fine\n"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains(" 0 errors\n"));
+}
+
+#[test]
+fn what_cannot_be_imported_ends_with_1_and_says_where() {
+    let file = file_with("{\"periskop_state\":{\"version\":1}}\nnonsense\n");
+    let import = ["storage", "import", "--storage", "memory"];
+    let output = periskop().args(import).arg(file.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    for line in ["nothing was imported", "\nline 2: ", "\nafter line 2: the last line is missing"] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let output = periskop().args(["storage", "check"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: which store?"), "{}", text(&output.stderr));
+}
+
 /// A running server; killed if the test fails.
 struct Running {
     child: Child,
