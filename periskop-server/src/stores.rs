@@ -4,9 +4,10 @@
 //! one that is away can be made all the same, and is tried again like any other failure.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use periskop_core::storage::Storage;
-use periskop_storage::MemoryStorage;
+use periskop_storage::{SpecError, StoreSpec};
 
 use crate::config::Config;
 
@@ -14,6 +15,8 @@ use crate::config::Config;
 pub(crate) struct NamedStore {
     pub(crate) name: String,
     pub(crate) storage: Box<dyn Storage>,
+    /// Where it is, if it is on this machine's disk.
+    pub(crate) path: Option<PathBuf>,
 }
 
 impl NamedStore {
@@ -31,21 +34,25 @@ impl fmt::Debug for NamedStore {
     }
 }
 
-/// No store is called so.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown store; expected memory")]
-pub(crate) struct UnknownStore;
-
 /// The store that a configuration names; `None` where that is memory: the server's own is enough.
-pub(crate) fn configured(_config: &Config) -> Option<NamedStore> {
-    // `repository` knows no other so far.
-    None
+pub(crate) fn configured(config: &Config) -> Option<NamedStore> {
+    let spec = &config.repository;
+    (*spec != StoreSpec::Memory).then(|| open(spec))
 }
 
 /// The store that a command line names.
-pub(crate) fn named(spec: &str) -> Result<NamedStore, UnknownStore> {
-    match spec {
-        "memory" => Ok(NamedStore { name: spec.into(), storage: Box::new(MemoryStorage::new()) }),
-        _ => Err(UnknownStore),
-    }
+///
+/// # Errors
+///
+/// No store is called so.
+pub(crate) fn named(spec: &str) -> Result<NamedStore, SpecError> {
+    Ok(open(&StoreSpec::parse(spec)?))
+}
+
+fn open(spec: &StoreSpec) -> NamedStore {
+    let path = match spec {
+        StoreSpec::Sled(path) | StoreSpec::Sqlite(path) => Some(path.clone()),
+        StoreSpec::Memory | StoreSpec::Postgres(_) | StoreSpec::MySql(_) => None,
+    };
+    NamedStore { name: spec.to_string(), storage: periskop_storage::open(spec), path }
 }

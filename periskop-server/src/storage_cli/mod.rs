@@ -33,6 +33,9 @@ pub enum StorageCliError {
     /// There is no store of that name.
     #[error("--storage: {0}")]
     Unknown(String),
+    /// It is not there.
+    #[error("{}: there is no such store", .0.display())]
+    Missing(PathBuf),
     /// The configuration that names it.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -77,7 +80,7 @@ pub(crate) async fn run(
     let mut progress = Progress::to_stderr();
     match command {
         StorageCommand::Export { store, to } => {
-            let mut store = open(store, env)?;
+            let mut store = existing(store, env)?;
             export::export(&mut store, file(to.as_deref()), &mut progress).await
         }
         StorageCommand::Import { store, file: from } => {
@@ -85,7 +88,7 @@ pub(crate) async fn run(
             import::import(&mut store, file(from.as_deref()), &mut progress).await
         }
         StorageCommand::Check { store } => {
-            let mut store = open(store, env)?;
+            let mut store = existing(store, env)?;
             check::check(&mut store, &mut progress).await
         }
     }
@@ -102,6 +105,18 @@ fn open(
     let file = args.config_file(env).ok_or(StorageCliError::NoStore)?;
     let config = Config::load(&file)?;
     stores::configured(&config).ok_or(StorageCliError::Memory(file))
+}
+
+/// The store that is named, which must be there: looking at one makes none.
+fn existing(
+    args: &StoreArgs,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<NamedStore, StorageCliError> {
+    let store = open(args, env)?;
+    match &store.path {
+        Some(path) if !path.exists() => Err(StorageCliError::Missing(path.clone())),
+        _ => Ok(store),
+    }
 }
 
 /// A file, where it is not the standard stream.

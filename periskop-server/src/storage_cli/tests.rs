@@ -38,7 +38,7 @@ fn state(errors: usize) -> State {
 }
 
 fn named(storage: impl Storage + 'static) -> NamedStore {
-    NamedStore { name: "test".into(), storage: Box::new(storage) }
+    NamedStore { name: "test".into(), storage: Box::new(storage), path: None }
 }
 
 async fn holding(state: State) -> MemoryStorage {
