@@ -216,11 +216,8 @@ impl Builder {
     /// ready once that is loaded; it scrapes before if that takes long.
     #[must_use]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.store = Some(NamedStore {
-            name: "custom".into(),
-            storage: Box::new(storage),
-            path: None,
-        });
+        self.store =
+            Some(NamedStore { name: "custom".into(), storage: Box::new(storage), path: None });
         self
     }
 

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, Row as _};
 
 use super::Trouble;
 use super::dialect::{
-    Argument, Dialect, Kind, Row, Statement, Style, Syntax, Value, bound, driver,
+    Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, Value, bound, driver,
 };
 
 /// A database on a server.
@@ -22,6 +22,7 @@ impl MySql {
         let options = options
             .charset("utf8mb4")
             .collation("utf8mb4_bin")
+            .statement_cache_capacity(REMEMBERED)
             .log_slow_statements(log::LevelFilter::Debug, Duration::from_secs(1));
         Self { options, name }
     }

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
 
-use super::dialect::{Dialect, Kind, Statement};
+use super::dialect::{Dialect, Kind, Statement, filled};
 use super::schema::OF_ERRORS;
 use super::write::{NAMED_AT_ONCE, incarnation, service_id, target_id};
 use super::{Transaction, Trouble, Work};
 
 /// As many errors are looked at in one statement.
-const ERRORS_AT_ONCE: usize = 500;
+const ERRORS_AT_ONCE: usize = 512;
 
 /// Removes what was pruned.
 pub(super) struct Prune<'a> {
@@ -72,7 +72,8 @@ impl Prune<'_> {
         let names = ["error", "source", "numbered_by", "is_numbered", "life"];
         for some in gone.chunks(NAMED_AT_ONCE) {
             let mut statement = Statement::new(D::SYNTAX, "DELETE FROM periskop_counts WHERE ");
-            for (i, (values, age)) in some.iter().enumerate() {
+            for i in 0..filled(some.len()) {
+                let (values, age) = &some[i.min(some.len() - 1)];
                 statement = statement.sql(if i > 0 { " OR (" } else { "(" });
                 for (name, value) in names.iter().zip(values) {
                     statement = statement.sql(name).sql(" = ").value(value.clone()).sql(" AND ");

@@ -24,7 +24,7 @@ use super::{Transaction, Trouble, Work};
 use Kind::{Bytes, Int, Json, Text};
 
 /// Of so many errors what belongs to them is read at once.
-const ERRORS_AT_ONCE: usize = 1_000;
+const ERRORS_AT_ONCE: usize = 1_024;
 
 /// Reads everything.
 pub(super) struct Load;

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, Row as _, Sqlite as Database};
 
 use super::Trouble;
 use super::dialect::{
-    Argument, Dialect, Kind, Row, Statement, Style, Syntax, Value, bound, driver,
+    Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, Value, bound, driver,
 };
 
 /// How long to wait for another process that writes.
@@ -73,6 +73,7 @@ impl Dialect for Sqlite {
             // What was acknowledged outlives a loss of power as well.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
+            .statement_cache_capacity(REMEMBERED)
             .pragma("journal_size_limit", LOG_LIMIT)
             .log_slow_statements(log::LevelFilter::Debug, Duration::from_secs(1))
             .connect()

@@ -1,6 +1,6 @@
 //! Many rows at once, joined with what is there.
 
-use super::dialect::{Argument, Kind, Statement, Style, Syntax, Value};
+use super::dialect::{Argument, Kind, Statement, Style, Syntax, Value, filled};
 use super::schema::{Column, Rule, Table};
 
 /// As many bytes of arguments as go into one statement, unless one row has more: MariaDB takes
@@ -34,7 +34,8 @@ impl Batch {
         let marks = &marks[..self.table.marks()];
         let most_rows = match syntax.style {
             Style::Arrays => MOST_ROWS,
-            _ => MOST_ROWS.min(syntax.most_arguments / self.table.columns.len()),
+            // Filled up, it is a third longer at most.
+            _ => MOST_ROWS.min(syntax.most_arguments / self.table.columns.len() * 2 / 3),
         };
         let mut statements = Vec::new();
         let mut rows = Vec::new();
@@ -126,8 +127,11 @@ fn arrays(statement: &mut Statement, table: &Table, syntax: &Syntax, rows: Vec<V
     statement.sql.push_str(&format!(") AS r({names})"));
 }
 
-fn values(statement: &mut Statement, table: &Table, syntax: &Syntax, rows: Vec<Vec<Value>>) {
+fn values(statement: &mut Statement, table: &Table, syntax: &Syntax, mut rows: Vec<Vec<Value>>) {
     statement.sql.push_str("VALUES ");
+    if let Some(last) = rows.last().cloned() {
+        rows.resize(filled(rows.len()), last);
+    }
     for (i, row) in rows.into_iter().enumerate() {
         statement.sql.push_str(if i > 0 { ",(" } else { "(" });
         for (j, (column, value)) in table.columns.iter().zip(row).enumerate() {

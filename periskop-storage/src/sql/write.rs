@@ -10,7 +10,7 @@ use periskop_core::wire::state::{
 };
 use periskop_core::{ReplicaId, ServiceName, Severity, Timestamp};
 
-use super::dialect::{Dialect, Kind, Row, Statement, Syntax, Value};
+use super::dialect::{Dialect, Kind, Row, Statement, Syntax, Value, filled};
 use super::lease::Lease;
 use super::schema::{
     ACTIONS, BUCKETS, COUNTS, ERRORS, FORGOTTEN, OCCURRENCES, SERVICE_OBSERVERS, SERVICES, SOURCES,
@@ -20,10 +20,17 @@ use super::upsert::Batch;
 use super::{Transaction, Trouble, Work};
 
 /// As many things are named in one condition.
-pub(super) const NAMED_AT_ONCE: usize = 100;
+pub(super) const NAMED_AT_ONCE: usize = 96;
 
 /// As many errors are named in one list.
-const LISTED_AT_ONCE: usize = 1_000;
+const LISTED_AT_ONCE: usize = 1_024;
+
+/// Of so many buckets that are written one has what is older than its series keeps removed: so a
+/// series has so many rows too many, on the average, and a commit pays for next to none of it.
+const TRIMMED: u32 = 32;
+
+/// Of so many commits one looks for stacks that no occurrence has any more.
+const LOOKED_FOR: u32 = 8;
 
 /// Joins a delta with what is stored.
 pub(super) struct Commit<'a> {
@@ -39,14 +46,14 @@ impl<D: Dialect> Work<D> for Commit<'_> {
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Lease, Trouble> {
         let (renewed, commit) = self.lease.renew(transaction, 1).await?;
         let rows = Rows::of(self.delta);
-        let Rows { touched, with_occurrences, with_actions, old_buckets, batches } = rows;
+        let Rows { touched, with_occurrences, with_actions, old_buckets, forgets, batches } = rows;
         for batch in batches {
             for statement in batch.statements(D::SYNTAX, self.lease.id(), commit) {
                 transaction.execute(&statement).await?;
             }
         }
         let keep = self.delta.occurrences_kept();
-        trim_occurrences(transaction, &with_occurrences, keep).await?;
+        trim_occurrences(transaction, &with_occurrences, keep, forgets).await?;
         trim_actions(transaction, &with_actions).await?;
         trim_buckets(transaction, &old_buckets).await?;
         tracing::debug!(errors = touched, commit, "committed");
@@ -61,6 +68,8 @@ struct Rows {
     with_actions: Vec<Vec<u8>>,
     /// Buckets from which on everything older is dropped, of each series.
     old_buckets: Vec<OldBuckets>,
+    /// Whether people had something forgotten.
+    forgets: bool,
     /// In an order in which every process locks them.
     batches: Vec<Batch>,
 }
@@ -122,7 +131,9 @@ impl Rows {
             actions,
             buckets,
         ];
-        Self { touched, with_occurrences, with_actions, old_buckets, batches }
+        let mut summaries = periskop_core::wire::state::errors(state).map(ErrorParts::summary);
+        let forgets = summaries.any(|summary| summary.forgotten_through.is_some());
+        Self { touched, with_occurrences, with_actions, old_buckets, forgets, batches }
     }
 }
 
@@ -254,6 +265,10 @@ impl OfErrors {
                 i64::from(bucket.number).into(),
                 i64::from(bucket.count).into(),
             ]);
+            // Now and then is enough: what is older than is kept is dropped when it is read.
+            if rand::random_range(0..TRIMMED) > 0 {
+                continue;
+            }
             let before = i64::from(bucket.number) - i64::from(bucket.width.kept()) + 1;
             let same = self.old_buckets.last_mut().filter(|last| {
                 (last.error, last.observer, last.seconds) == (error, observer, seconds)
@@ -290,16 +305,20 @@ fn summary(id: &[u8], error: ErrorParts<'_>) -> [Value; 9] {
 }
 
 /// Keeps as many occurrences as the state keeps, none that is forgotten, and the stacks of those.
+/// Most stacks are those of the occurrences that stay: it is looked for others now and then, and
+/// at once where somebody wants a text to be gone.
 async fn trim_occurrences<D: Dialect>(
     transaction: &mut Transaction<'_, D>,
     errors: &[Vec<u8>],
     keep: u8,
+    forgets: bool,
 ) -> Result<(), Trouble> {
+    let looks = forgets || rand::random_range(0..LOOKED_FOR) == 0;
     let template = D::SYNTAX.trim_occurrences.replace("{keep}", &keep.to_string());
     let (before, after) = template.split_once("{errors}").unwrap_or((&template, ""));
     for some in errors.chunks(LISTED_AT_ONCE) {
         let surplus = Statement::new(D::SYNTAX, before).one_of(some).sql(after);
-        if transaction.execute(&surplus).await? > 0 {
+        if transaction.execute(&surplus).await? > 0 && looks {
             drop_unused_stacks(transaction, some).await?;
         }
     }
@@ -387,7 +406,8 @@ async fn trim_buckets<D: Dialect>(
 ) -> Result<(), Trouble> {
     for some in old.chunks(NAMED_AT_ONCE) {
         let mut statement = Statement::new(D::SYNTAX, "DELETE FROM periskop_buckets WHERE ");
-        for (i, old) in some.iter().enumerate() {
+        for i in 0..filled(some.len()) {
+            let old = &some[i.min(some.len() - 1)];
             statement = statement
                 .sql(if i > 0 { " OR (error = " } else { "(error = " })
                 .value(old.error.to_vec())
@@ -412,7 +432,8 @@ pub(super) fn any_of<const N: usize>(
     rows: &[[Value; N]],
 ) -> Statement {
     let mut statement = Statement::new(syntax, sql);
-    for (i, row) in rows.iter().enumerate() {
+    for i in 0..filled(rows.len()) {
+        let row = &rows[i.min(rows.len() - 1)];
         statement = statement.sql(if i > 0 { " OR (" } else { "(" });
         for (j, (name, value)) in names.iter().zip(row).enumerate() {
             statement = statement.sql(if j > 0 { " AND " } else { "" }).sql(name).sql(" = ");
