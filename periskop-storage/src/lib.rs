@@ -2,6 +2,7 @@
 //! [`Storage`](periskop_core::storage::Storage), and how one says which ([`StoreSpec`]).
 
 mod dsn;
+mod embedded;
 mod faulty;
 mod memory;
 mod spec;
@@ -10,6 +11,7 @@ mod sql;
 pub mod testing;
 
 pub use dsn::{DsnError, MySqlDsn, PostgresDsn};
+pub use embedded::{Check, SledStorage};
 pub use faulty::{Fault, Faulty};
 pub use memory::MemoryStorage;
 pub use spec::{SpecError, StoreSpec};
@@ -22,13 +24,15 @@ use periskop_core::storage::Storage;
 pub fn open(spec: &StoreSpec) -> Box<dyn Storage> {
     match spec {
         StoreSpec::Memory => Box::new(MemoryStorage::new()),
-        StoreSpec::Sled(_) => todo!(),
+        StoreSpec::Sled(folder) => Box::new(SledStorage::new(folder)),
         StoreSpec::Sqlite(path) => Box::new(SqlStorage::sqlite(path)),
         StoreSpec::Postgres(dsn) => {
-            Box::new(SqlStorage::postgres(dsn.connect_options(), spec.to_string()))
+            let (options, within) = (dsn.connect_options(), dsn.connect_timeout());
+            Box::new(SqlStorage::postgres(options, spec.to_string(), within))
         }
         StoreSpec::MySql(dsn) => {
-            Box::new(SqlStorage::mysql(dsn.connect_options(), spec.to_string()))
+            let (options, within) = (dsn.connect_options(), dsn.connect_timeout());
+            Box::new(SqlStorage::mysql(options, spec.to_string(), within))
         }
     }
 }

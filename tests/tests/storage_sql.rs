@@ -27,11 +27,11 @@ async fn open(database: &mut Option<Database>, server: Server) -> Box<dyn Storag
     Box::new(match server {
         Server::Postgres => {
             let options = sqlx::postgres::PgConnectOptions::from_str(url);
-            SqlStorage::postgres(options.expect("it is a URL"), "postgres")
+            SqlStorage::postgres(options.expect("it is a URL"), "postgres", None)
         }
         Server::MySql => {
             let options = sqlx::mysql::MySqlConnectOptions::from_str(url);
-            SqlStorage::mysql(options.expect("it is a URL"), "mysql")
+            SqlStorage::mysql(options.expect("it is a URL"), "mysql", None)
         }
     })
 }

@@ -62,14 +62,23 @@ impl SqlStorage {
         Self(Box::new(Database::new(sqlite::Sqlite::new(path.as_ref()))))
     }
 
-    /// A store in a PostgreSQL database. `name` is how messages call it.
-    pub fn postgres(options: PgConnectOptions, name: impl Into<String>) -> Self {
-        Self(Box::new(Database::new(postgres::Postgres::new(options, name.into()))))
+    /// A store in a PostgreSQL database. `name` is how messages call it; a connection is to be
+    /// there `within` this time, 10 s unless told otherwise.
+    pub fn postgres(
+        options: PgConnectOptions,
+        name: impl Into<String>,
+        within: Option<Duration>,
+    ) -> Self {
+        Self(Box::new(Database::new(postgres::Postgres::new(options, name.into())).within(within)))
     }
 
-    /// A store in a MySQL or MariaDB database. `name` is how messages call it.
-    pub fn mysql(options: MySqlConnectOptions, name: impl Into<String>) -> Self {
-        Self(Box::new(Database::new(mysql::MySql::new(options, name.into()))))
+    /// A store in a MySQL or MariaDB database; the rest as for PostgreSQL.
+    pub fn mysql(
+        options: MySqlConnectOptions,
+        name: impl Into<String>,
+        within: Option<Duration>,
+    ) -> Self {
+        Self(Box::new(Database::new(mysql::MySql::new(options, name.into())).within(within)))
     }
 }
 
@@ -131,6 +140,7 @@ impl From<periskop_core::wire::state::DocumentError> for Trouble {
 struct Database<D: Dialect> {
     dialect: D,
     connection: Option<D::Connection>,
+    connect_within: Duration,
     /// Whether the tables are known to be there.
     is_migrated: bool,
     lease: Option<Lease>,
@@ -138,7 +148,13 @@ struct Database<D: Dialect> {
 
 impl<D: Dialect> Database<D> {
     fn new(dialect: D) -> Self {
-        Self { dialect, connection: None, is_migrated: false, lease: None }
+        let connect_within = CONNECT_WITHIN;
+        Self { dialect, connection: None, connect_within, is_migrated: false, lease: None }
+    }
+
+    fn within(mut self, connect_within: Option<Duration>) -> Self {
+        self.connect_within = connect_within.unwrap_or(self.connect_within);
+        self
     }
 
     /// Does `work` in a transaction, again if it was in the way of another one, and not longer than
@@ -197,8 +213,10 @@ impl<D: Dialect> Database<D> {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        let connecting = timeout(CONNECT_WITHIN, self.dialect.connect());
-        let Ok(connected) = connecting.await else { return Err(Trouble::TimedOut(CONNECT_WITHIN)) };
+        let connecting = timeout(self.connect_within, self.dialect.connect());
+        let Ok(connected) = connecting.await else {
+            return Err(Trouble::TimedOut(self.connect_within));
+        };
         let mut connection = connected?;
         if !self.is_migrated {
             migrate::migrate::<D>(&mut connection).await?;

@@ -1,0 +1,182 @@
+//! The files, and the one way to write to them: a batch, then a flush.
+//!
+//! What sled 0.34 does not do by itself is done here:
+//!
+//! - Its lock is found out about by the text of an error only, and is held for a moment after the
+//!   database has been dropped. So there is a lock of our own, in a file beside sled's, and while
+//!   it is held sled's is waited for.
+//! - A program that is killed while sled writes a snapshot leaves half of one behind, which sled
+//!   takes for the newest and refuses to start. It is removed: a snapshot saves time and holds
+//!   nothing of its own.
+//! - On Linux a flush of sled's brings the bytes to the disk, but not that the file has grown. So
+//!   every flush is followed by one of the file.
+//! - Values for which a page gets larger than a quarter of a segment are put into files of their
+//!   own, which nothing flushes. So segments are large and values are cut (see `table.rs`), and no
+//!   page ever gets there.
+//! - After an error nothing can be written any more. So whoever gets one opens a new database.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use periskop_core::wire::state;
+
+use super::key;
+use super::table::{Changes, Table};
+use super::trouble::{Trouble, damaged};
+
+/// Four times what a page may need: 24 values of [`super::table::LONGEST`] and their keys. Part of
+/// the persisted form: sled refuses another one than it began with.
+pub(super) const SEGMENT: usize = 2 * 1024 * 1024;
+
+/// Pages of errors that go on happening stay in memory between commits: some thousands of them.
+const CACHE: u64 = 64 * 1024 * 1024;
+
+/// How long sled's own lock is waited for while ours is held: threads of a database that this
+/// process has dropped let go of it within milliseconds.
+const DROPPED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The name of the file that is locked.
+const LOCK: &str = "lock";
+
+/// An open database.
+pub(super) struct Database {
+    sled: sled::Db,
+    /// The file that sled writes to.
+    file: File,
+}
+
+impl Database {
+    /// Opens the database in a folder, which is there and locked.
+    pub(super) fn open(folder: &Path) -> Result<Self, Trouble> {
+        remove_half_written_snapshots(folder)?;
+        let sled = open_sled(folder)?;
+        let file = File::options().read(true).write(true).open(folder.join("db"))?;
+        let database = Self { sled, file };
+        database.check_version()?;
+        if !database.sled.was_recovered() {
+            // The names of the files are to be as durable as what is in them.
+            sync_folder(folder)?;
+        }
+        Ok(database)
+    }
+
+    fn check_version(&self) -> Result<(), Trouble> {
+        let table = self.table();
+        let Some(version) = table.get(key::VERSION)? else {
+            if table.is_empty() {
+                let mut changes = Changes::default();
+                changes.put(key::VERSION, &state::VERSION.to_be_bytes());
+                self.write(changes)?;
+                return Ok(());
+            }
+            return Err(damaged("it has no version, so it is no store of Periskop"));
+        };
+        let found = <[u8; 4]>::try_from(&*version).map(u32::from_be_bytes);
+        match found {
+            Ok(found) if found > state::VERSION => Err(Trouble::Newer(found)),
+            Ok(_) => Ok(()),
+            Err(_) => Err(damaged("its version is no number").at(key::VERSION)),
+        }
+    }
+
+    /// To read from.
+    pub(super) fn table(&self) -> Table<'_> {
+        Table::new(&self.sled)
+    }
+
+    /// Writes all of it or nothing; durable when it returns. Whether there was anything to write.
+    pub(super) fn write(&self, changes: Changes) -> Result<bool, Trouble> {
+        let Some(batch) = changes.into_batch() else { return Ok(false) };
+        self.sled.apply_batch(batch)?;
+        self.flush()?;
+        Ok(true)
+    }
+
+    /// Everything that was written is durable when it returns.
+    pub(super) fn flush(&self) -> Result<(), Trouble> {
+        self.sled.flush()?;
+        self.file.sync_data()?;
+        Ok(())
+    }
+
+    /// For tests: to do what a program that is killed does not get round to.
+    #[cfg(test)]
+    pub(super) fn sled(&self) -> &sled::Db {
+        &self.sled
+    }
+}
+
+/// Creates a folder where there is none, and has it for this process alone until the file is
+/// dropped.
+pub(super) fn lock(folder: &Path) -> Result<File, Trouble> {
+    fs::create_dir_all(folder)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Trouble::Locked),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+fn open_sled(folder: &Path) -> Result<sled::Db, Trouble> {
+    let config = sled::Config::new()
+        .path(folder)
+        .segment_size(SEGMENT)
+        .cache_capacity(CACHE)
+        // Each write is flushed; there is nothing to do in between.
+        .flush_every_ms(None);
+    let deadline = Instant::now() + DROPPED_WITHIN;
+    loop {
+        // Sled takes some things that it does not expect to find in a file for mistakes of its own.
+        let opened = panic::catch_unwind(AssertUnwindSafe(|| config.open()));
+        match opened.map_err(|_| damaged("sled stopped in the middle of opening it"))? {
+            Err(error) if is_locked(&error) => {
+                if Instant::now() > deadline {
+                    return Err(Trouble::Locked);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Sled has no error of its own for this.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error)
+        if error.kind() == io::ErrorKind::Other
+            && error.to_string().starts_with("could not acquire lock"))
+}
+
+fn remove_half_written_snapshots(folder: &Path) -> Result<(), Trouble> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()?;
+    match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Elsewhere a folder cannot be opened like this, and need not be.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
