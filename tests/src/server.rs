@@ -64,12 +64,9 @@ impl Server {
     ///
     /// If it does not get so far.
     pub async fn start(configuration: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let file = directory.path().join("periskop.yaml");
-        std::fs::write(&file, configuration).expect("a temporary file");
-        let mut command = Command::new(workspace::binary("periskop-server"));
-        command.arg("--config").arg(&file).args(["--listen", "127.0.0.1:0"]);
-        Self::ready(command, directory).await
+        let server = Self::listening(configuration).await;
+        server.is_ready().await;
+        server
     }
 
     /// `periskop-server demo`.
@@ -80,18 +77,61 @@ impl Server {
         Self::ready(command, directory).await
     }
 
-    async fn ready(mut command: Command, directory: TempDir) -> Self {
-        let mut process = Process::start(command.current_dir(directory.path()));
-        let url = process.line_after("listening on ").await.trim_end_matches('/').to_owned();
-        let server = Self { url, client: http(), process, _directory: directory };
+    /// Starts a server with this configuration and waits until it listens, ready or not.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get so far.
+    pub async fn listening(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("periskop.yaml");
+        std::fs::write(&file, configuration).expect("a temporary file");
+        let mut command = Command::new(workspace::binary("periskop-server"));
+        command.arg("--config").arg(&file).args(["--listen", "127.0.0.1:0"]);
+        Self::begun(command, directory).await
+    }
+
+    async fn ready(command: Command, directory: TempDir) -> Self {
+        let server = Self::begun(command, directory).await;
+        server.is_ready().await;
+        server
+    }
+
+    /// Waits until what is stored is loaded.
+    ///
+    /// # Panics
+    ///
+    /// If that does not happen.
+    pub async fn is_ready(&self) {
         eventually("the server is ready", || async {
-            match server.client.get(format!("{}/-/ready", server.url)).send().await {
-                Ok(answer) if answer.status().is_success() => Ok(()),
+            match self.get("/-/ready").await {
+                (status, _) if status.is_success() => Ok(()),
                 other => Err(format!("{other:?}")),
             }
         })
         .await;
-        server
+    }
+
+    /// Kills it, without a chance to write anything.
+    pub async fn kill(self) {
+        self.process.kill().await;
+    }
+
+    /// Sends it a request without a body, as a script would.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub async fn send(&self, method: reqwest::Method, path: &str) -> (StatusCode, String) {
+        let answer = self.client.request(method, format!("{}{path}", self.url)).send().await;
+        let answer = answer.expect("the server answers");
+        (answer.status(), answer.text().await.expect("the server answers to the end"))
+    }
+
+    async fn begun(mut command: Command, directory: TempDir) -> Self {
+        let mut process = Process::start(command.current_dir(directory.path()));
+        let url = process.line_after("listening on ").await.trim_end_matches('/').to_owned();
+        Self { url, client: http(), process, _directory: directory }
     }
 
     /// A server that scrapes one target of one service, often.
