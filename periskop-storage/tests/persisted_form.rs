@@ -21,12 +21,12 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn frozen() -> State {
-    let text = std::fs::read_to_string(fixture("state-v1.jsonl")).unwrap();
+    let text = std::fs::read_to_string(fixture("state-v1.jsonl")).expect("it is there");
     let mut reader = LineReader::new();
     for line in text.lines() {
-        reader.line(line).unwrap();
+        reader.line(line).expect("it can be read");
     }
-    reader.finish().unwrap()
+    reader.finish().expect("it is whole")
 }
 
 fn total(state: &State, key: &str) -> Option<u64> {
@@ -81,7 +81,7 @@ async fn rows_of_version_1_are_read() {
 
 /// A state with every kind of thing in it.
 fn made() -> State {
-    let begin = Timestamp::parse("2026-11-27T06:00:00.123456789Z").unwrap();
+    let begin = Timestamp::parse("2026-11-27T06:00:00.123456789Z").expect("it is a time");
     let minute = std::time::Duration::from_secs(60);
     let mut observer = Observer::new(ReplicaId::from_u64(7), Settings::default(), begin);
     let service = ServiceName::from("shop ␀\0");
@@ -146,7 +146,8 @@ fn made() -> State {
                 ("forgotten", Act::Forget),
             ];
             for (n, (key, act)) in (1..).zip(acts) {
-                observer.act(now, &id(key), ActionId(n), act, "ann ␀", "because \0").unwrap();
+                let done = observer.act(now, &id(key), ActionId(n), act, "ann ␀", "because \0");
+                done.expect("the error is there");
             }
         }
     }

@@ -4,7 +4,8 @@ use periskop_core::storage::Storage;
 use periskop_storage::SqlStorage;
 
 fn run(law: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(law);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(law);
 }
 
 mod alone {

@@ -10,7 +10,11 @@ use periskop_tests::store::Store;
 
 /// Everything that follows happens in one thread: faults are counted in it.
 fn run(law: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(law);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(law);
 }
 
 async fn load(store: &Store) -> State {

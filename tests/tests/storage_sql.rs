@@ -12,7 +12,7 @@ fn run(server: Server) -> impl Fn(std::pin::Pin<Box<dyn Future<Output = ()>>>) {
     move |law| match std::env::var_os(server.variable()) {
         Some(_) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-            runtime.unwrap().block_on(law);
+            runtime.expect("a runtime").block_on(law);
         }
         None => skip(format!("{} is not set", server.variable())),
     }

@@ -31,8 +31,8 @@ async fn target(count: &Arc<AtomicU64>) -> Target {
     Target::answering(move |_| {
         let count = count.load(Ordering::SeqCst);
         let errors = [
-            error("fails", count, Some(&began), &[last.clone()]),
-            error("resolved", 7, Some(&began), &[last.clone()]),
+            error("fails", count, Some(&began), std::slice::from_ref(&last)),
+            error("resolved", 7, Some(&began), std::slice::from_ref(&last)),
         ];
         payload(Some("instance"), &errors)
     })

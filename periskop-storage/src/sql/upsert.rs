@@ -114,7 +114,7 @@ fn arrays(statement: &mut Statement, table: &Table, syntax: &Syntax, rows: Vec<V
             statement.sql.push_str(", ");
         }
         let (argument, cast) = match column.kind {
-            Kind::Int => (Argument::Ints(values.into_iter().map(int).collect()), "::BIGINT[]"),
+            Kind::Int => (Argument::Ints(values.iter().map(int).collect()), "::BIGINT[]"),
             Kind::Bytes => (Argument::Bytes(values.into_iter().map(bytes).collect()), "::BYTEA[]"),
             Kind::Text | Kind::Json => {
                 (Argument::Texts(values.into_iter().map(text).collect()), "::TEXT[]")
@@ -203,9 +203,9 @@ fn list(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     })
 }
 
-fn int(value: Value) -> Option<i64> {
+fn int(value: &Value) -> Option<i64> {
     match value {
-        Value::Int(value) => value,
+        Value::Int(value) => *value,
         _ => None,
     }
 }

@@ -431,9 +431,11 @@ pub async fn no_more_occurrences_than_are_kept_are_stored(
     let mut store = open().await;
     let settings = Settings { occurrences_per_error: 3, ..Settings::default() };
     let mut fleet = Fleet::with(settings);
-    for n in 0..9 {
-        let report =
-            Report { errors: vec![error("k", n, vec![full(9 - n as usize, "x")])], ..named() };
+    for n in 0..9_u8 {
+        let report = Report {
+            errors: vec![error("k", n.into(), vec![full((9 - n).into(), "x")])],
+            ..named()
+        };
         let delta = fleet.scraped(0, report);
         commit(&mut *store, &delta).await;
         fleet.committed(&delta);

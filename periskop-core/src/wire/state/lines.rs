@@ -363,7 +363,7 @@ impl LineReader {
                 Line::Service
             }
             Document::Source(source) => {
-                self.source(source)?;
+                self.source(&source)?;
                 Line::Source
             }
             Document::Error(error) => {
@@ -410,7 +410,7 @@ impl LineReader {
         Ok(())
     }
 
-    fn source(&mut self, line: SourceLine<'_>) -> Result<(), LineError> {
+    fn source(&mut self, line: &SourceLine<'_>) -> Result<(), LineError> {
         let id = SourceId::from_bytes(unhex(&line.id)?);
         let labels = match (line.labels_at, line.labels) {
             (Some(at), Some(labels)) => {
