@@ -371,6 +371,8 @@ impl Observer {
                 aggregate.counts.map_ages(|theirs| {
                     match ours.and_then(|counts| counts.get(&theirs.incarnation)) {
                         Some(ours) if ours.age.is_exported() => ours.age,
+                        // What they said is known here already, and ages since then.
+                        Some(ours) if ours.age >= theirs.age => ours.age,
                         _ if theirs.age.is_exported() => Age::gone(now),
                         _ => theirs.age,
                     }
