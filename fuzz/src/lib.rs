@@ -15,6 +15,7 @@ pub mod group;
 pub mod merge;
 pub mod mutate;
 pub mod relabel;
+pub mod stored;
 pub mod time;
 pub mod units;
 
@@ -32,6 +33,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("group", group::run),
     ("merge", merge::run),
     ("relabel", relabel::run),
+    ("stored", stored::run),
     ("time", time::run),
     ("units", units::run),
 ];

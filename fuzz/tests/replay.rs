@@ -35,6 +35,11 @@ fn relabel() {
 }
 
 #[test]
+fn stored() {
+    replay("stored");
+}
+
+#[test]
 fn time() {
     replay("time");
 }

@@ -83,7 +83,7 @@ pub(super) fn check(table: Table<'_>) -> Result<Check, Trouble> {
 
 fn read(table: Table<'_>, kind: u8, key: &[u8], value: &sled::IVec) -> Result<(), Trouble> {
     let mut fields = Fields::of_key(key);
-    let whole = || table.whole(key, Long::read(value.clone())?);
+    let whole = || table.whole(key, Long::read(value)?);
     match kind {
         key::ABOUT => {}
         key::SERVICE => fits(&digest(value::text(&whole()?)?)[..16], fields.rest())?,

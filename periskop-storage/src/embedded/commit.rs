@@ -193,7 +193,7 @@ impl Commit<'_> {
         if is_known {
             for record in self.table.scan(Key::of_error(key::ACTION, digest).as_ref()) {
                 let (key, value) = record?;
-                let long = Long::read(value).map_err(|e| e.at(&key))?;
+                let long = Long::read(&value).map_err(|e| e.at(&key))?;
                 let whole = self.table.whole(&key, long.clone())?;
                 let action = value::read_action(&key, &whole).map_err(|e| e.at(&key))?;
                 stored.push((key, long, action));
@@ -330,20 +330,24 @@ struct Stored {
     key: sled::IVec,
     long: Long,
     time: Timestamp,
-    name: String,
     label: Label,
 }
 
 impl Stored {
     fn read((key, value): super::table::Record) -> Result<Self, Trouble> {
         let read = || {
-            let (time, name) = value::read_occurrence_key(&key)?;
-            let long = Long::read(value)?;
+            let (time, _) = value::read_occurrence_key(&key)?;
+            let long = Long::read(&value)?;
             let label = Label::read(&long.first)?;
-            Ok((long, time, name.to_owned(), label))
+            Ok((long, time, label))
         };
-        let (long, time, name, label) = read().map_err(|e: Trouble| e.at(&key))?;
-        Ok(Self { key, long, time, name, label })
+        let (long, time, label) = read().map_err(|e: Trouble| e.at(&key))?;
+        Ok(Self { key, long, time, label })
+    }
+
+    /// That it is a text has been found out before.
+    fn name(&self) -> &str {
+        value::read_occurrence_key(&self.key).map_or("", |(_, name)| name)
     }
 }
 
@@ -356,7 +360,7 @@ enum Candidate<'a> {
 impl Candidate<'_> {
     fn name(&self) -> &str {
         match self {
-            Self::Stored(stored) => &stored.name,
+            Self::Stored(stored) => stored.name(),
             Self::Told(told) => told.name(),
         }
     }

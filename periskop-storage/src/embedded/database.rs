@@ -104,12 +104,6 @@ impl Database {
         self.file.sync_data()?;
         Ok(())
     }
-
-    /// For tests: to do what a program that is killed does not get round to.
-    #[cfg(test)]
-    pub(super) fn sled(&self) -> &sled::Db {
-        &self.sled
-    }
 }
 
 /// Creates a folder where there is none, and has it for this process alone until the file is

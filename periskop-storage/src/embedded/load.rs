@@ -226,6 +226,6 @@ fn read_occurrence(
 
 /// All of the value of a record that may be long.
 fn whole(table: Table<'_>, key: &[u8], value: sled::IVec) -> Result<sled::IVec, Trouble> {
-    let long = Long::read(value).map_err(|e| e.at(key))?;
+    let long = Long::read(&value).map_err(|e| e.at(key))?;
     table.whole(key, long)
 }

@@ -53,13 +53,13 @@ impl Prune<'_> {
         let key = Key::of_error(key::ERROR, &digest);
         let Some(head) = self.table.long(&key)? else { return Ok(()) };
         let removed = self.counts(&digest, gone)?;
-        if self.remains(Key::of_error(key::COUNT, &digest), &removed)? {
+        if self.remains(&Key::of_error(key::COUNT, &digest), &removed)? {
             return Ok(());
         }
         for kind in [key::ACTION, key::STACK, key::OCCURRENCE] {
             for record in self.table.scan(Key::of_error(kind, &digest).as_ref()) {
                 let (key, value) = record?;
-                let long = Long::read(value).map_err(|e| e.at(&key))?;
+                let long = Long::read(&value).map_err(|e| e.at(&key))?;
                 self.changes.remove_long(&key, &long);
             }
         }
@@ -72,7 +72,7 @@ impl Prune<'_> {
         let summary = error.summary().map_err(|e| e.at(key.as_ref()))?;
         let through = summary.forgotten_through;
         let forgotten = Key::of_error(key::FORGOTTEN, &digest);
-        if through.is_none() && !self.remains(forgotten, &HashSet::new())? {
+        if through.is_none() && !self.remains(&forgotten, &HashSet::new())? {
             self.changes.remove_long(key.as_ref(), &head);
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl Prune<'_> {
         }
         for source in sources {
             let lives = Key::of_error(key::COUNT, digest).bytes(source.as_bytes());
-            if !self.remains(lives, &removed)? {
+            if !self.remains(&lives, &removed)? {
                 let key = Key::of_source(key::COUNTS_IN, source).bytes(digest.as_bytes());
                 self.changes.remove(key.clone());
                 self.counts_nowhere.insert(key);
@@ -125,7 +125,7 @@ impl Prune<'_> {
                 self.changes.remove(Key::of_source(key::LOOSE, source));
             }
             let counts = Key::of_source(key::COUNTS_IN, source);
-            if self.remains(counts, &self.counts_nowhere)? {
+            if self.remains(&counts, &self.counts_nowhere)? {
                 continue;
             }
             let key = Key::of_source(key::SOURCE, source);
@@ -137,7 +137,7 @@ impl Prune<'_> {
     }
 
     /// Whether there is any record whose key begins like this, `removed` apart.
-    fn remains(&self, beginning: Key, removed: &HashSet<Key>) -> Result<bool, Trouble> {
+    fn remains(&self, beginning: &Key, removed: &HashSet<Key>) -> Result<bool, Trouble> {
         for record in self.table.scan(beginning.as_ref()) {
             let (key, _) = record?;
             if !removed.contains::<[u8]>(&key) {

@@ -49,7 +49,7 @@ pub(super) fn join(
     }
     for (observer, hours) in told {
         let of_observer = Key::of_error(key::HOUR, digest).observer(observer);
-        Observed { table, changes: &mut *changes, of_observer, is_known }.join(hours)?;
+        Observed { table, changes: &mut *changes, of_observer, is_known }.join(&hours)?;
     }
     Ok(())
 }
@@ -63,17 +63,13 @@ struct Observed<'a, 'b> {
 }
 
 impl Observed<'_, '_> {
-    fn join(mut self, told: BTreeMap<u32, Hour>) -> Result<(), Trouble> {
-        let last = match self.is_known {
-            true => self.table.scan(self.of_observer.as_ref()).next_back().transpose()?,
-            false => None,
-        };
-        let last = last.map(|(key, value)| read(&key, &value)).transpose()?;
+    fn join(mut self, told: &BTreeMap<u32, Hour>) -> Result<(), Trouble> {
+        let last = self.last(told)?;
         let mut newest = Newest::default();
         last.iter().for_each(|(hour, known)| newest.see(*hour, known));
         told.iter().for_each(|(hour, told)| newest.see(*hour, told));
 
-        for (&number, told) in &told {
+        for (&number, told) in told {
             let key = self.of_observer.clone().number(number);
             let stored = match &last {
                 Some((last, known)) if *last == number => Some(known.clone()),
@@ -85,14 +81,30 @@ impl Observed<'_, '_> {
             };
             let mut joined = stored.clone().unwrap_or_default();
             joined.join(told);
-            self.put(key, stored, newest.keep(number, joined));
+            self.put(key, stored.as_ref(), &newest.keep(number, joined));
         }
         match (last, told.last_key_value()) {
             (Some((before, _)), Some((now, _))) if *now > before => {
-                self.drop_old(before, *now, newest, &told)
+                self.drop_old(before, *now, newest, told)
             }
             _ => Ok(()),
         }
+    }
+
+    /// The last hour that is stored; if only one is told and that is stored, that one.
+    fn last(&self, told: &BTreeMap<u32, Hour>) -> Result<Option<(u32, Hour)>, Trouble> {
+        if !self.is_known {
+            return Ok(None);
+        }
+        if let (1, Some((number, _))) = (told.len(), told.first_key_value()) {
+            // As it is but once an hour, and costs less to find.
+            let key = self.of_observer.clone().number(*number);
+            if let Some(value) = self.table.get(&key)? {
+                return read(key.as_ref(), &value).map(Some);
+            }
+        }
+        let last = self.table.scan(self.of_observer.as_ref()).next_back().transpose()?;
+        last.map(|(key, value)| read(&key, &value)).transpose()
     }
 
     /// Drops what is too old since the hour `now` has begun; the last one until then was `before`.
@@ -122,14 +134,14 @@ impl Observed<'_, '_> {
                     continue;
                 }
                 let kept = newest.keep(number, hour.clone());
-                self.put(self.of_observer.clone().number(number), Some(hour), kept);
+                self.put(self.of_observer.clone().number(number), Some(&hour), &kept);
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, key: Key, stored: Option<Hour>, kept: Hour) {
-        let is_empty = kept == Hour::default();
+    fn put(&mut self, key: Key, stored: Option<&Hour>, kept: &Hour) {
+        let is_empty = *kept == Hour::default();
         match stored {
             Some(_) if is_empty => self.changes.remove(key),
             Some(stored) if stored == kept => {}

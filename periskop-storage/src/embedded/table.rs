@@ -48,7 +48,7 @@ impl<'a> Table<'a> {
     /// A value of a kind that may be long.
     pub(super) fn long(self, key: impl AsRef<[u8]>) -> Result<Option<Long>, Trouble> {
         let key = key.as_ref();
-        self.get(key)?.map(|value| Long::read(value).map_err(|e| e.at(key))).transpose()
+        self.get(key)?.map(|value| Long::read(&value).map_err(|e| e.at(key))).transpose()
     }
 
     /// All of a value of which the first part is known.
@@ -95,7 +95,7 @@ pub(super) struct Long {
 }
 
 impl Long {
-    pub(super) fn read(value: IVec) -> Result<Self, Trouble> {
+    pub(super) fn read(value: &IVec) -> Result<Self, Trouble> {
         let (parts, from) = match value.split_first() {
             Some((&WHOLE, _)) => (0, 1),
             Some((&IN_PARTS, rest)) => match rest.first_chunk() {

@@ -10,10 +10,17 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const MARK: char = '\u{2400}';
+/// The first byte of the mark.
+const MARK_BEGINS: u8 = 0xe2;
 
 /// A text as it is stored.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(['\0', MARK]) {
+    // Most of what is stored is text, and hardly any of it has one of them. Bytes that cannot
+    // begin them are found out about many at a time.
+    let may_begin_one = |byte| byte == 0 || byte == MARK_BEGINS;
+    if !text.bytes().fold(false, |found, byte| found | may_begin_one(byte))
+        || !text.contains(['\0', MARK])
+    {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
