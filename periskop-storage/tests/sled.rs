@@ -48,7 +48,8 @@ async fn what_a_newer_version_wrote_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     SledStorage::open(folder.path()).unwrap().close().await.unwrap();
     let opened = database(folder.path());
-    let (key, _) = opened.iter().map(Result::unwrap).find(|(k, _)| k.ends_with(b"version")).unwrap();
+    let (key, _) =
+        opened.iter().map(Result::unwrap).find(|(k, _)| k.ends_with(b"version")).unwrap();
     opened.insert(key, &2_u32.to_be_bytes()).unwrap();
     opened.flush().unwrap();
     drop(opened);

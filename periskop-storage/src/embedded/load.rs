@@ -36,7 +36,7 @@ impl Load<'_> {
         let table = self.table;
         for record in table.scan(&[key::SERVICE]) {
             let (key, value) = record?;
-            let whole = whole(table, &key, value)?;
+            let whole = whole(table, &key, &value)?;
             let read = || Ok((Fields::of_key(&key).take()?, value::text(&whole)?.into()));
             let (short, name) = read().map_err(|e: Trouble| e.at(&key))?;
             self.builder.service(&name, []);
@@ -55,7 +55,7 @@ impl Load<'_> {
         }
         for record in table.scan(&[key::TARGET]) {
             let (key, value) = record?;
-            let whole = whole(table, &key, value)?;
+            let whole = whole(table, &key, &value)?;
             let read = || Ok((name_of(&mut Fields::of_key(&key))?, value::read_target(&whole)?));
             let (name, (url, last)) = read().map_err(|e: Trouble| e.at(&key))?;
             self.builder.target(name, &url, last);
@@ -66,7 +66,7 @@ impl Load<'_> {
     fn sources(&mut self) -> Result<(), Trouble> {
         for record in self.table.scan(&[key::SOURCE]) {
             let (key, value) = record?;
-            let whole = whole(self.table, &key, value)?;
+            let whole = whole(self.table, &key, &value)?;
             let read = || Ok((Fields::of_key(&key).source()?, value::read_source(&whole)?));
             let (id, source) = read().map_err(|e: Trouble| e.at(&key))?;
             self.builder.source(id, &source.name, source.labels);
@@ -77,7 +77,7 @@ impl Load<'_> {
     fn errors(&mut self) -> Result<(), Trouble> {
         for record in self.table.scan(&[key::ERROR]) {
             let (key, value) = record?;
-            let whole = whole(self.table, &key, value)?;
+            let whole = whole(self.table, &key, &value)?;
             let read = || {
                 let head = Head::read(&whole)?;
                 Ok((head.id(), head.summary()?))
@@ -120,7 +120,7 @@ impl Load<'_> {
     fn actions(&mut self) -> Result<(), Trouble> {
         for record in self.table.scan(&[key::ACTION]) {
             let (key, value) = record?;
-            let whole = whole(self.table, &key, value)?;
+            let whole = whole(self.table, &key, &value)?;
             let read = || Ok((self.slot(&key)?.1, value::read_action(&key, &whole)?));
             let (slot, action) = read().map_err(|e: Trouble| e.at(&key))?;
             self.builder.action(slot, action);
@@ -144,11 +144,11 @@ impl Load<'_> {
                     stack_records.next_if(|record| belongs(record, |error| error <= digest))
                 {
                     let (key, value) = record?;
-                    let whole = whole(table, &key, value)?;
+                    let whole = whole(table, &key, &value)?;
                     read_stack(&key, &whole, &digest, &mut stacks).map_err(|e| e.at(&key))?;
                 }
             }
-            let whole = whole(table, &key, value)?;
+            let whole = whole(table, &key, &value)?;
             let builder = &mut self.builder;
             read_occurrence(builder, slot, &key, &whole, &mut stacks).map_err(|e| e.at(&key))?;
         }
@@ -225,7 +225,7 @@ fn read_occurrence(
 }
 
 /// All of the value of a record that may be long.
-fn whole(table: Table<'_>, key: &[u8], value: sled::IVec) -> Result<sled::IVec, Trouble> {
-    let long = Long::read(&value).map_err(|e| e.at(key))?;
+fn whole(table: Table<'_>, key: &[u8], value: &sled::IVec) -> Result<sled::IVec, Trouble> {
+    let long = Long::read(value).map_err(|e| e.at(key))?;
     table.whole(key, long)
 }
