@@ -36,7 +36,7 @@ fn check_config_says_that_a_file_is_fine() {
 #[test]
 fn check_config_tells_every_mistake_and_ends_with_1() {
     let (code, _, errors) =
-        check_config("servces: []\nrepository: {type: sled}\nretention: soon\n");
+        check_config("servces: []\nrepository: {type: oracle}\nretention: soon\n");
     assert_eq!(code, Some(1));
     for line in ["line 1,", "line 2,", "line 3,"] {
         assert!(errors.contains(line), "{errors}");

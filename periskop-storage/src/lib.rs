@@ -1,5 +1,5 @@
-//! Stores for Periskop's state: implementations of
-//! [`Storage`](periskop_core::storage::Storage), and how one says which ([`StoreSpec`]).
+//! Stores for Periskop's state: implementations of [`Storage`], and how one says which
+//! ([`StoreSpec`]).
 
 mod dsn;
 mod embedded;

@@ -124,7 +124,10 @@ fn made() -> State {
         let now = begin.plus(minute * (1 + round));
         let count = u64::from(round);
         let dated = occurrence(round, "häagen", Some(now));
+        // Longer than sled's values are.
+        let long = occurrence(30, &"long ".repeat(2_000), Some(begin));
         let errors = vec![
+            error("long", 1, Some(begin), vec![long]),
             error("dated", 10 * (count + 1), Some(begin), vec![dated]),
             error("texts \0␀ 🦀", 4, None, vec![occurrence(9, "a\0b␀0", Some(begin))]),
             error("forgotten", 3 + u64::from(round == 2), Some(begin), vec![]),

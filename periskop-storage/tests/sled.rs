@@ -1,6 +1,7 @@
 //! What holds of the store on sled beside the laws of every store.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::testing::jvm::Payloads;
@@ -14,7 +15,15 @@ const SEGMENT: usize = 2 << 20;
 /// The database below the store.
 fn database(folder: &Path) -> sled::Db {
     let config = sled::Config::new().path(folder).segment_size(SEGMENT);
-    config.open().expect("it can be opened")
+    // Threads of the one that was dropped before still have it for a moment.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match config.open() {
+            Ok(database) => return database,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Every record, in hexadecimal.

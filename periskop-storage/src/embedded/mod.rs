@@ -67,7 +67,7 @@ use database::Database;
 use table::Changes;
 use trouble::{Trouble, damaged};
 
-/// A store in a folder, by sled. See the [module](self).
+/// A store in a folder, by sled. One process has it at a time.
 ///
 /// Each call is done when its future has been polled once, so that dropping the future leaves
 /// nothing half done. On a runtime of several threads the others go on meanwhile.

@@ -80,6 +80,15 @@ impl Syntax {
     }
 }
 
+/// Removes surplus occurrences where a table may be read that is being changed.
+pub(super) const TRIM_OCCURRENCES: &str = "DELETE FROM periskop_occurrences \
+     WHERE (error, name) IN (SELECT o.error, o.name FROM (\
+       SELECT error, name, ordered_at, ROW_NUMBER() OVER \
+         (PARTITION BY error ORDER BY ordered_at DESC, name DESC) AS place \
+       FROM periskop_occurrences WHERE error{errors}) AS o \
+     JOIN periskop_errors AS e ON e.id = o.error \
+     WHERE o.place > {keep} OR o.ordered_at <= e.forgotten_through)";
+
 /// How many rows get into one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {

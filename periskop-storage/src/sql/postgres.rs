@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, Row as _};
 
 use super::Trouble;
 use super::dialect::{
-    Argument, Dialect, Kind, Row, Statement, Style, Syntax, Value, bound, driver,
+    Argument, Dialect, Kind, Row, Statement, Style, Syntax, TRIM_OCCURRENCES, Value, bound, driver,
 };
 
 /// A database on a server.
@@ -42,13 +42,7 @@ impl Dialect for Postgres {
         to_json: "CAST({} AS JSON)",
         // Compared byte by byte, as everywhere.
         from_json: "(CAST({} AS TEXT) COLLATE \"C\")",
-        trim_occurrences: "DELETE FROM periskop_occurrences WHERE (error, name) IN (\
-             SELECT o.error, o.name FROM (\
-               SELECT error, name, ordered_at, ROW_NUMBER() OVER \
-                 (PARTITION BY error ORDER BY ordered_at DESC, name DESC) AS place \
-               FROM periskop_occurrences WHERE error{errors}) AS o \
-             JOIN periskop_errors AS e ON e.id = o.error \
-             WHERE o.place > {keep} OR o.ordered_at <= e.forgotten_through)",
+        trim_occurrences: TRIM_OCCURRENCES,
         migrations: &[include_str!("../../migrations/postgres/1.sql")],
     };
 

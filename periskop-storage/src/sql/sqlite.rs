@@ -9,7 +9,8 @@ use sqlx::{ConnectOptions, Connection, Row as _, Sqlite as Database};
 
 use super::Trouble;
 use super::dialect::{
-    Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, Value, bound, driver,
+    Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, TRIM_OCCURRENCES, Value,
+    bound, driver,
 };
 
 /// How long to wait for another process that writes.
@@ -46,13 +47,7 @@ impl Dialect for Sqlite {
         one_if: "CASE WHEN {} THEN 1 ELSE 0 END",
         to_json: "{}",
         from_json: "{}",
-        trim_occurrences: "DELETE FROM periskop_occurrences WHERE (error, name) IN (\
-             SELECT o.error, o.name FROM (\
-               SELECT error, name, ordered_at, ROW_NUMBER() OVER \
-                 (PARTITION BY error ORDER BY ordered_at DESC, name DESC) AS place \
-               FROM periskop_occurrences WHERE error{errors}) AS o \
-             JOIN periskop_errors AS e ON e.id = o.error \
-             WHERE o.place > {keep} OR o.ordered_at <= e.forgotten_through)",
+        trim_occurrences: TRIM_OCCURRENCES,
         migrations: &[include_str!("../../migrations/sqlite/1.sql")],
     };
 

@@ -89,9 +89,7 @@ impl Rows {
         for service in services(state) {
             put_service(service, &mut names, &mut observers, &mut targets);
         }
-        let mut all: Vec<_> = sources(state).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        for (id, source) in all {
+        for (id, source) in sources(state) {
             let labels = source.labels_since();
             who.push([
                 id.as_bytes().to_vec().into(),

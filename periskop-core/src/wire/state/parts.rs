@@ -13,9 +13,11 @@ pub fn services(state: &State) -> impl Iterator<Item = ServiceParts<'_>> {
     state.services.iter().map(|(name, service)| ServiceParts { name, service })
 }
 
-/// The sources of a state, in no order.
+/// The sources of a state, by id.
 pub fn sources(state: &State) -> impl Iterator<Item = (SourceId, &Source)> {
-    state.sources.iter().map(|(id, source)| (*id, source))
+    let mut sources: Vec<_> = state.sources.iter().map(|(id, source)| (*id, source)).collect();
+    sources.sort_unstable_by_key(|(id, _)| *id);
+    sources.into_iter()
 }
 
 /// Everything that is known of errors, listed or not, by service and key.
