@@ -352,6 +352,17 @@ async fn a_second_server_on_sled_is_told_why_it_cannot_start() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_no_database_is_left_alone() {
+    let store = Store::fresh("sqlite").await.expect("it needs no server");
+    let path = store.spec.trim_start_matches("sqlite:");
+    let text = "somebody's letters".repeat(300);
+    std::fs::write(path, &text).expect("a temporary file");
+    let said = refused(&configuration(&repository(&store), "127.0.0.1:1")).await;
+    assert!(said.contains("damaged") && said.contains("not a database"), "{said}");
+    assert_eq!(std::fs::read_to_string(path).expect("it is there"), text);
+}
+
+#[tokio::test]
 async fn tables_of_a_newer_version_are_left_alone() {
     for kind in SHARED {
         let Some(store) = Store::fresh(kind).await else { continue };

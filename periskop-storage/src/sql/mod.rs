@@ -46,6 +46,10 @@ const READ_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// How often a transaction that was in the way of another one is tried again.
 const CONFLICTS: u32 = 20;
 
+/// So many of them are left when it has been tried often enough to make the tables: eight times, in
+/// a second or so. Whoever may not make any is to be told soon.
+const MIGRATIONS_LEFT: u32 = CONFLICTS - 8;
+
 /// The pause after the first such conflict; it doubles, up to a second.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
 
@@ -114,6 +118,9 @@ impl Storage for SqlStorage {
 pub(crate) enum Trouble {
     /// The database says so.
     Database(sqlx::Error),
+    /// It says so where the tables are made: of two that do so at the same time one fails, in ways
+    /// of many kinds.
+    Migrating(sqlx::Error),
     /// What is stored makes no sense.
     Damaged(String),
     /// A newer program made the tables.
@@ -122,6 +129,17 @@ pub(crate) enum Trouble {
     Superseded,
     /// It took too long.
     TimedOut(Duration),
+}
+
+impl Trouble {
+    fn of_migration(self) -> Self {
+        match self {
+            Self::Database(error @ sqlx::Error::Database(_)) if damage(&error).is_none() => {
+                Self::Migrating(error)
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Trouble {
@@ -176,7 +194,13 @@ impl<D: Dialect> Database<D> {
         let mut left = CONFLICTS;
         loop {
             match self.attempt(work).await {
-                Err(Trouble::Database(error)) if left > 0 && self.is_conflict(&error) => {
+                Err(Trouble::Migrating(error)) if left > MIGRATIONS_LEFT => {
+                    left -= 1;
+                    tracing::debug!(%error, left, "the tables could not be made, trying again");
+                    tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+                    pause *= 2;
+                }
+                Err(Trouble::Database(error)) if left > 0 && D::is_conflict(&error) => {
                     left -= 1;
                     tracing::debug!(%error, left, "another process was faster, trying again");
                     // Not in step with whoever was in the way.
@@ -186,12 +210,6 @@ impl<D: Dialect> Database<D> {
                 done => return done,
             }
         }
-    }
-
-    fn is_conflict(&self, error: &sqlx::Error) -> bool {
-        // Of two that make the tables at the same time one fails, in ways of many kinds.
-        let made_by_another = !self.is_migrated && matches!(error, sqlx::Error::Database(_));
-        D::is_conflict(error) || made_by_another
     }
 
     /// The connection is only kept if everything went well: whoever drops this in the middle
@@ -219,7 +237,7 @@ impl<D: Dialect> Database<D> {
         };
         let mut connection = connected?;
         if !self.is_migrated {
-            migrate::migrate::<D>(&mut connection).await?;
+            migrate::migrate::<D>(&mut connection).await.map_err(Trouble::of_migration)?;
             self.is_migrated = true;
         }
         Ok(connection)
@@ -239,7 +257,7 @@ impl<D: Dialect> Database<D> {
                 store,
                 reason: format!("no answer within {} s", within.as_secs()),
             },
-            Trouble::Database(error) => match damage(&error) {
+            Trouble::Database(error) | Trouble::Migrating(error) => match damage(&error) {
                 Some(reason) => StorageError::Damaged { store, reason },
                 None => StorageError::Unavailable { store, reason: error.to_string() },
             },

@@ -34,7 +34,7 @@ impl Batch {
         let marks = &marks[..self.table.marks()];
         let most_rows = match syntax.style {
             Style::Arrays => MOST_ROWS,
-            // Filled up, it is a third longer at most.
+            // Filled up, it is half as long again at most.
             _ => MOST_ROWS.min(syntax.most_arguments / self.table.columns.len() * 2 / 3),
         };
         let mut statements = Vec::new();
