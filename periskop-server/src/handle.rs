@@ -154,6 +154,9 @@ impl Handle {
     ///
     /// [`ReloadError::Stopping`].
     pub async fn configure(&self, config: Config) -> Result<(), ReloadError> {
+        if config.repository != self.config().repository {
+            tracing::warn!("`repository` has changed, which takes effect at the next start");
+        }
         let (answer, answered) = oneshot::channel();
         let message = Message::Configure { config: Arc::new(config), answer };
         self.0.inbox.send(message).await.map_err(|_| ReloadError::Stopping)?;
