@@ -189,6 +189,16 @@ impl State {
         })
     }
 
+    /// Who counts, by what identifies it.
+    pub fn source(&self, id: SourceId) -> Option<&Source> {
+        self.sources.get(&id)
+    }
+
+    /// How many sources are known.
+    pub fn source_count(&self) -> usize {
+        self.sources.len()
+    }
+
     /// How a target was found when that last changed. `url` is what is scraped, without userinfo.
     pub fn target(&self, service: &ServiceName, url: &str) -> Option<&LastState> {
         self.services.get(service)?.targets.get(url)

@@ -228,30 +228,22 @@ impl Counts {
 
     /// The same of any part of each incarnation's count.
     pub(crate) fn sum_of(&self, part: impl Fn(&Known) -> u64, forgotten: &Forgotten) -> u64 {
-        let sum = |lives: &[Known], less: bool| {
-            lives.iter().fold(0_u64, |sum, known| {
-                let less = if less { forgotten.count(&known.incarnation) } else { 0 };
-                sum.saturating_add(part(known).saturating_sub(less))
-            })
-        };
-        let mut total = 0_u64;
-        for lives in self.0.chunk_by(|a, b| a.incarnation.source == b.incarnation.source) {
-            let source = lives[0].incarnation.source;
-            let dated = lives.partition_point(|k| k.incarnation.observer().is_none());
-            let (dated, numbered) = lives.split_at(dated);
-            let largest = numbered
-                .chunk_by(|a, b| a.incarnation.observer() == b.incarnation.observer())
-                .map(|own| {
-                    if forgotten.knows(source, own[0].incarnation.observer()) {
-                        sum(own, true)
-                    } else {
-                        sum(own, false).saturating_sub(forgotten.largest_sum(source))
-                    }
-                })
-                .max();
-            total = total.saturating_add(sum(dated, true)).saturating_add(largest.unwrap_or(0));
-        }
-        total
+        self.0
+            .chunk_by(|a, b| a.incarnation.source == b.incarnation.source)
+            .map(|lives| sum_of_lives(lives, &part, forgotten))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// The same of one source, with nothing forgotten.
+    pub(crate) fn sum_of_source(&self, source: SourceId, part: impl Fn(&Known) -> u64) -> u64 {
+        sum_of_lives(self.of_source(source), &part, &Forgotten::default())
+    }
+
+    /// The largest observer's sum of the lives of a source without `created_at`.
+    pub(crate) fn numbered_total(&self, source: SourceId) -> u64 {
+        let lives = self.of_source(source);
+        let dated = lives.partition_point(|known| known.incarnation.observer().is_none());
+        sum_of_lives(&lives[dated..], &|known| known.tally.count, &Forgotten::default())
     }
 
     /// Puts what is known of one incarnation into an update that is being built.
@@ -317,6 +309,31 @@ impl Counts {
     fn find(&self, incarnation: &Incarnation) -> Result<usize, usize> {
         self.0.binary_search_by(|k| k.incarnation.cmp(incarnation))
     }
+}
+
+/// What the lives of one source sum up to: those with `created_at` all together, and of the others
+/// what the largest observer has.
+fn sum_of_lives(lives: &[Known], part: &dyn Fn(&Known) -> u64, forgotten: &Forgotten) -> u64 {
+    let sum = |lives: &[Known], less: bool| {
+        lives.iter().fold(0_u64, |sum, known| {
+            let less = if less { forgotten.count(&known.incarnation) } else { 0 };
+            sum.saturating_add(part(known).saturating_sub(less))
+        })
+    };
+    let dated = lives.partition_point(|k| k.incarnation.observer().is_none());
+    let (dated, numbered) = lives.split_at(dated);
+    let largest = numbered
+        .chunk_by(|a, b| a.incarnation.observer() == b.incarnation.observer())
+        .map(|own| {
+            let Incarnation { source, .. } = own[0].incarnation;
+            if forgotten.knows(source, own[0].incarnation.observer()) {
+                sum(own, true)
+            } else {
+                sum(own, false).saturating_sub(forgotten.largest_sum(source))
+            }
+        })
+        .max();
+    sum(dated, true).saturating_add(largest.unwrap_or(0))
 }
 
 impl Merge for Counts {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::aggregate::{Age, Aggregate, Incarnation, Known};
 use crate::ids::{AggregationKey, ServiceName, SourceId};
@@ -19,6 +19,9 @@ pub(super) type Pair = (AggregationKey, Incarnation);
 /// What began or ceased to be exported.
 pub(super) type Turned = Vec<Pair>;
 
+/// What is not told yet, and since when.
+pub(super) type Unsettled = HashMap<Pair, Timestamp>;
+
 /// Behind one address there may be several sources that answer in turn; of so many of them it is
 /// remembered what they told, as for the memos of the parser.
 const SOURCES_PER_TARGET: usize = 16;
@@ -31,8 +34,8 @@ pub(super) struct Local {
     heard: HashMap<SourceId, Timestamp>,
     /// How many targets export an incarnation beside the first, where there are such.
     shared: HashMap<Pair, u32>,
-    /// Whose age changed and has not been told yet.
-    pub(super) unsettled: HashSet<Pair>,
+    /// Whose age changed and has not been told yet, and since when.
+    pub(super) unsettled: Unsettled,
 }
 
 #[derive(Default)]
@@ -168,7 +171,7 @@ pub(super) fn age(
     service: &ServiceName,
     turned: Turned,
     age: Age,
-    unsettled: &mut HashSet<Pair>,
+    unsettled: &mut Unsettled,
     delta: &mut Delta,
 ) {
     for (key, incarnation) in turned {
@@ -183,7 +186,7 @@ pub(super) fn age(
             state.join_aggregate(service, key, update, delta);
         } else {
             state.join_aggregate(service, key.clone(), update, &mut Delta::default());
-            unsettled.insert((key, incarnation));
+            unsettled.entry((key, incarnation)).or_insert(now);
         }
     }
 }

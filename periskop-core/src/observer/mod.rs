@@ -35,6 +35,8 @@ pub struct Observer {
     state: State,
     local: HashMap<ServiceName, Local>,
     evicted: u64,
+    /// The same when sources were last let go.
+    evicted_before: u64,
     /// What went because there were too many, until somebody asks.
     crowded_out: Pruned,
     unusable_times: u64,
@@ -43,6 +45,9 @@ pub struct Observer {
 /// What is exported is told again to other observers this often within a retention: often enough
 /// that one who cannot hear for weeks still forgets nothing.
 const TOLD_AGAIN: u32 = 4;
+
+/// An age that never lasts is told after so long.
+const TOLD_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,7 @@ impl Observer {
             state,
             local: HashMap::new(),
             evicted: 0,
+            evicted_before: 0,
             crowded_out: Pruned::default(),
             unusable_times: 0,
         }
@@ -263,29 +269,46 @@ impl Observer {
     }
 
     /// What has lasted by now of who is exported and who is not: an age is told once it has
-    /// lasted an hour, so that idle scrapes write nothing. Worth calling every hour.
+    /// lasted an hour, so that idle scrapes write nothing. Worth calling every hour. One that
+    /// never lasts, of somebody who pushes all the time, is told once a day all the same: after a
+    /// restart it is as old as what was told last.
     ///
     /// Of a service that others observe as well it is told again now and then what is still
     /// exported here: to them, what they have not heard of for the retention is forgotten.
     pub fn settle(&mut self, now: Timestamp) -> Delta {
         let mut delta = Delta::default();
         self.tell_again(now, &mut delta);
+        let patience = TOLD_WITHIN.min(self.settings.retention / TOLD_AGAIN);
+        self.tell_ages(now, patience, &mut delta);
+        delta
+    }
+
+    /// The same of everything that has not been told, whether it has lasted or not. Worth calling
+    /// before a stop.
+    pub fn settle_all(&mut self, now: Timestamp) -> Delta {
+        let mut delta = Delta::default();
+        self.tell_ages(now, Duration::ZERO, &mut delta);
+        delta
+    }
+
+    /// Tells ages that have lasted, or have not been told for longer than `patience`.
+    fn tell_ages(&mut self, now: Timestamp, patience: Duration, delta: &mut Delta) {
         let state = &self.state;
+        let due = now.minus(patience);
         for (service, local) in &mut self.local {
-            local.unsettled.retain(|(key, incarnation)| {
+            local.unsettled.retain(|(key, incarnation), since| {
                 let known = state.aggregate(service, key).and_then(|k| k.counts.get(incarnation));
                 let Some(&known) = known else { return false };
-                let lasted = exports::lasted(known.age.time(), now);
-                if lasted {
+                let is_told = exports::lasted(known.age.time(), now) || *since <= due;
+                if is_told {
                     let counts = [known].into_iter().collect();
                     let told = Aggregate { counts, ..Aggregate::default() };
                     let unheard = &mut Delta::default();
                     delta.state.join_aggregate(service, key.clone(), told, unheard);
                 }
-                !lasted
+                !is_told
             });
         }
-        delta
     }
 
     fn tell_again(&mut self, now: Timestamp, delta: &mut Delta) {

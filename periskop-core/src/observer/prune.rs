@@ -65,7 +65,9 @@ impl Observer {
     /// since the start, and only by an observer that has itself scraped it or received pushes for it.
     pub fn prune(&mut self, now: Timestamp) -> Pruned {
         let pruned = self.expired(now);
-        if !pruned.is_empty() {
+        if !pruned.is_empty() || self.evicted > self.evicted_before {
+            self.evicted_before = self.evicted;
+            // Also where nothing is pruned: sources of what was crowded out are let go with it.
             self.state.remove(&pruned);
             let all = self.state.aggregates().flat_map(|known| known.counts.iter());
             let used: HashSet<SourceId> = all.map(|known| known.incarnation.source).collect();

@@ -5,13 +5,17 @@
 //! promised less, and [`Exported`] keeps the promise. Triage, series and labels are not exported:
 //! what people decided here is not decided elsewhere.
 
+mod sums;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use self::sums::Sum;
 use super::Writer;
-use crate::aggregate::{Counts, Forgotten, Incarnation, Known, Since};
-use crate::ids::{AggregateId, ServiceName, SourceId};
+use crate::aggregate::{Counts, Incarnation, Known, Since};
+use crate::ids::{AggregateId, AggregationKey, ServiceName, SourceId};
 use crate::observer::{Observer, Pruned};
 use crate::report::{Report, ReportedError, ReportedIncarnation, ReportedLife};
 use crate::state::{Delta, State};
@@ -26,32 +30,31 @@ use crate::view::ErrorView;
 /// - `total_count` never falls: what the state has forgotten stays in it.
 /// - What they may have counted already enters it only with what it adds afterwards: an
 ///   incarnation that began longer ago than the retention when it is first seen (it may have been
-///   here before, and forgotten), and a source without `created_at` that was forgotten and is back.
+///   here before, and forgotten), one whose clock is ahead by more than five minutes (for it that
+///   cannot be told), and a source without `created_at` that was forgotten and is back.
 /// - `created_at` is what was exported first for that error, whatever older time is learnt later.
 ///
-/// A reader may therefore under-count, and never over-counts. An error costs some hundred bytes
-/// here, and is never let go: that is the promise.
+/// A reader may therefore under-count, and never over-counts (but of a push that arrives again after
+/// more than the retention, which looks like the past of somebody who has been forgotten). An
+/// error costs some hundred bytes here, and is never let go: that is the promise.
 ///
-/// Everything that changes the state goes through this, reading it changes nothing.
+/// Everything that changes the state goes through this, reading it changes nothing. What a store
+/// is to keep of it is part of the deltas, in a service of its own; [`Self::restore`] takes it out
+/// of what was stored.
 #[derive(Debug)]
 pub struct Exported {
     retention: Duration,
     errors: HashMap<AggregateId, Sum>,
 }
 
-/// One error, as readers of sums see it.
-#[derive(Debug, Default)]
-struct Sum {
-    created_at: Option<Timestamp>,
-    /// The largest that was told.
-    told: u64,
-    /// What the state has forgotten of it.
-    gone: u64,
-    /// What incarnations had when they were first seen, if that may have been counted before.
-    before: HashMap<Incarnation, u64>,
-    /// What sources without `created_at` had when they were forgotten: it cannot be seen from
-    /// their lives whether they were here before.
-    forgotten: HashMap<SourceId, u64>,
+/// What a push did.
+#[derive(Debug)]
+pub struct Heard {
+    /// What was new, for a store.
+    pub delta: Delta,
+    /// What went since an error had more incarnations than the limit: for a store to follow, after
+    /// the delta.
+    pub crowded_out: Pruned,
 }
 
 /// At most so many incarnations are listed of one error: what a reader takes unless told
@@ -67,6 +70,44 @@ impl Exported {
         Self { retention, errors: HashMap::new() }
     }
 
+    /// Goes on from what was stored, and takes it out of `state`: the rest of that is for the
+    /// observer. What was stored without sums is taken for told.
+    pub fn restore(retention: Duration, state: &mut State) -> Self {
+        let mut exported = Self::new(retention);
+        exported.join(state);
+        exported
+    }
+
+    /// The same for what is loaded late, when something was told already: the larger sum counts,
+    /// and what was counted in both is not told apart.
+    pub fn join(&mut self, state: &mut State) {
+        for (service, key, stored) in sums::take(state) {
+            self.errors.entry(AggregateId { service, key }).or_default().join_stored(&stored);
+        }
+        for view in state.errors() {
+            let sum = self.errors.entry(view.id()).or_default();
+            if sum.created_at.is_none() {
+                sum.created_at = Some(view.first_seen());
+                sum.told = sum.told.max(view.total());
+            }
+        }
+    }
+
+    /// How many errors were ever told of.
+    pub fn len(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Whether nothing was ever told.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Whether this error was ever told of.
+    pub fn knows(&self, id: &AggregateId) -> bool {
+        self.errors.contains_key(id)
+    }
+
     /// A process pushed its state to `observer`.
     pub fn pushed(
         &mut self,
@@ -74,39 +115,45 @@ impl Exported {
         observer: &mut Observer,
         service: &ServiceName,
         report: Report,
-    ) -> Delta {
-        self.hear(now, observer, service, &report);
-        let delta = observer.pushed(now, service, report);
-        for id in delta.changed() {
-            let Some(view) = observer.state().error(id) else { continue };
-            let sum = self.errors.entry(id.clone()).or_default();
-            sum.created_at.get_or_insert(view.first_seen());
-            sum.told = sum.told.max(sum.of(view.counts()));
+    ) -> Heard {
+        let touched = self.hear(now, observer, service, &report);
+        let mut delta = observer.pushed(now, service, report);
+        let crowded_out = observer.take_crowded_out();
+        for (id, gone) in &crowded_out.incarnations {
+            self.errors.entry(id.clone()).or_default().lost(gone);
         }
-        delta
+        for (key, sources) in touched {
+            let id = AggregateId { service: service.clone(), key };
+            let Some(view) = observer.state().error(&id) else { continue };
+            let sum = self.errors.entry(id.clone()).or_default();
+            let is_lossy = crowded_out.incarnations.contains_key(&id);
+            if sum.created_at.is_some() && !is_lossy && !delta.changed().contains(&id) {
+                continue;
+            }
+            sum.created_at.get_or_insert(view.first_seen());
+            for (source, before) in &sources.before {
+                let now = sum.part(view.counts(), *source);
+                sum.told = sum.told.saturating_add(now.saturating_sub(*before));
+            }
+            let touched = sources.incarnations.iter();
+            let lost = sums::of(crowded_out.incarnations.get(&id).map_or(&[][..], Vec::as_slice));
+            sums::store(service, &id.key, sum, touched.chain(lost), &mut delta);
+        }
+        Heard { delta, crowded_out }
     }
 
-    /// Forgets what is too old, but not that it was counted.
-    pub fn prune(&mut self, now: Timestamp, observer: &mut Observer) -> Pruned {
-        for (id, incarnations) in &observer.expired(now).incarnations {
+    /// Forgets what is too old, but not that it was counted. The delta is for a store, before what
+    /// was pruned.
+    pub fn prune(&mut self, now: Timestamp, observer: &mut Observer) -> (Delta, Pruned) {
+        let mut delta = Delta::default();
+        for (id, gone) in &observer.expired(now).incarnations {
             let known = observer.state().aggregate(&id.service, &id.key);
             let Some(counts) = known.map(|known| &known.counts) else { continue };
-            let stays = |known: &&Known| !Pruned::has(incarnations, known);
-            let staying: Counts = counts.iter().filter(stays).copied().collect();
             let sum = self.errors.entry(id.clone()).or_default();
-            let left = sum.live(counts).saturating_sub(sum.live(&staying));
-            sum.gone = sum.gone.saturating_add(left);
-            for (incarnation, _) in incarnations {
-                sum.before.remove(incarnation);
-                if incarnation.observer().is_some() {
-                    let lives = numbered(counts.of_source(incarnation.source));
-                    let had = lives.total(&Forgotten::default());
-                    let most = sum.forgotten.entry(incarnation.source).or_default();
-                    *most = had.max(*most);
-                }
-            }
+            sum.forgets(counts, gone);
+            sums::store(&id.service, &id.key, sum, sums::of(gone), &mut delta);
         }
-        observer.prune(now)
+        (delta, observer.prune(now))
     }
 
     /// Writes the errors of one service, one after the other: no more than one of them is held
@@ -124,7 +171,7 @@ impl Exported {
         let sum = self.errors.get(&view.id());
         ReportedError {
             key: view.key().clone(),
-            total_count: sum.map_or(view.total(), |sum| sum.told.max(sum.of(view.counts()))),
+            total_count: sum.map_or(view.total(), |sum| sum.told),
             severity: view.severity(),
             created_at: sum.and_then(|sum| sum.created_at).or_else(|| Some(view.first_seen())),
             incarnations: Some(incarnations(now, view, LISTED)),
@@ -132,59 +179,43 @@ impl Exported {
         }
     }
 
-    /// Notes what of a report may have been counted before. To be called before the observer
-    /// hears it.
+    /// Notes what of a report may have been counted before, and what each of its sources adds up
+    /// to before the observer hears it.
     fn hear(
         &mut self,
         now: Timestamp,
         observer: &Observer,
         service: &ServiceName,
         report: &Report,
-    ) {
-        let horizon = now.minus(self.retention);
+    ) -> BTreeMap<AggregationKey, Touched> {
+        let nothing = Counts::default();
+        let mut all = BTreeMap::<_, Touched>::new();
         for error in &report.errors {
             let id = AggregateId { service: service.clone(), key: error.key.clone() };
-            let known = observer.state().aggregate(service, &error.key).map(|known| &known.counts);
-            let is_known = |i: &Incarnation| known.is_some_and(|counts| counts.get(i).is_some());
+            let known = observer.state().aggregate(service, &error.key);
+            let counts = known.map_or(&nothing, |known| &known.counts);
+            let touched = all.entry(error.key.clone()).or_default();
             for (incarnation, count) in lives(observer, report, error) {
-                if is_known(&incarnation) {
-                    continue;
+                if counts.get(&incarnation).is_none() && count > 0 {
+                    let sum = self.errors.entry(id.clone()).or_default();
+                    sum.appears(now, self.retention, incarnation, count);
                 }
-                let counted = match incarnation.since {
-                    Since::CreatedAt(since) => (since < horizon).then_some(count),
-                    Since::Reset { .. } => {
-                        let sum = self.errors.get(&id);
-                        sum.and_then(|sum| sum.forgotten.get(&incarnation.source)).copied()
-                    }
-                };
-                if let Some(counted) = counted {
-                    let before = &mut self.errors.entry(id.clone()).or_default().before;
-                    let most = before.entry(incarnation).or_default();
-                    *most = counted.max(*most);
-                }
+                let part =
+                    || self.errors.get(&id).map_or(0, |s| s.part(counts, incarnation.source));
+                touched.before.entry(incarnation.source).or_insert_with(part);
+                touched.incarnations.push(incarnation);
             }
         }
+        all
     }
 }
 
-impl Sum {
-    fn of(&self, counts: &Counts) -> u64 {
-        self.gone.saturating_add(self.live(counts))
-    }
-
-    /// What is known now, without what may have been counted before. What people had forgotten
-    /// here is counted: a sum that fell would be taken for a restart.
-    fn live(&self, counts: &Counts) -> u64 {
-        let added = |known: &Known| {
-            let before = self.before.get(&known.incarnation).copied().unwrap_or(0);
-            known.tally.count().saturating_sub(before)
-        };
-        counts.sum_of(added, &Forgotten::default())
-    }
-}
-
-fn numbered(lives: &[Known]) -> Counts {
-    lives.iter().filter(|known| known.incarnation.observer().is_some()).copied().collect()
+/// What a report speaks of in one error.
+#[derive(Default)]
+struct Touched {
+    /// What each source added to the sum before.
+    before: BTreeMap<SourceId, u64>,
+    incarnations: Vec<Incarnation>,
 }
 
 /// The lives that a report speaks of, and their counts.
@@ -239,5 +270,7 @@ fn incarnations(now: Timestamp, view: ErrorView<'_>, most: usize) -> Vec<Reporte
     listed.collect()
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

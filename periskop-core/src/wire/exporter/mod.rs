@@ -40,7 +40,7 @@ mod writer;
 #[cfg(test)]
 mod properties;
 
-pub use export::Exported;
+pub use export::{Exported, Heard};
 pub use limits::Limits;
 pub use memo::{Memo, parse_changed};
 pub use parse::parse;
