@@ -4,7 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use periskop_core::config::parse_duration;
+use periskop_core::config::{parse_bytes, parse_duration};
+use periskop_storage::StoreSpec;
+
+use crate::gateway::Settings;
 
 /// Takes pushes from processes that do not live long enough to be scraped, and exports them merged.
 #[derive(Debug, Parser)]
@@ -17,9 +20,24 @@ pub struct Cli {
     /// takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Where the state is kept: `memory`, `sqlite:PATH`, `sled:PATH`, or the DSN of a PostgreSQL or
+    /// MySQL database. One gateway at a time should have it.
+    #[arg(long, value_name = "STORE", env = "PERISKOP_STORAGE", hide_env_values = true,
+        value_parser = storage, default_value = "memory")]
+    pub storage: StoreSpec,
     /// How long what is not pushed any more is remembered.
     #[arg(long, value_name = "DURATION", value_parser = retention, default_value = "30d")]
     pub retention: Duration,
+    /// The longest body of a push, before and after decompression.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16MiB")]
+    pub body_limit: usize,
+    /// The most pushers that are remembered; a new one beyond it is answered 429.
+    #[arg(long, value_name = "N", default_value_t = Settings::default().pushers_limit)]
+    pub pushers_limit: usize,
+    /// The most different errors that are remembered; of a push with more the new ones are left
+    /// out, and it is answered 429.
+    #[arg(long, value_name = "N", default_value_t = Settings::default().errors_limit)]
+    pub errors_limit: usize,
     /// Logs for people, or one JSON object a line.
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -40,11 +58,35 @@ impl Cli {
     pub fn address(&self) -> SocketAddr {
         self.listen.unwrap_or((Ipv4Addr::LOCALHOST, self.port).into())
     }
+
+    /// What the gateway keeps, and what a push may cost.
+    pub fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.state.retention = self.retention;
+        settings.options.limits.payload_length = self.body_limit;
+        // What a payload may take in memory grows with what it may have on the wire.
+        settings.options.limits.memory = settings.options.limits.memory.max(4 * self.body_limit);
+        Settings { pushers_limit: self.pushers_limit, errors_limit: self.errors_limit, ..settings }
+    }
 }
 
+fn storage(text: &str) -> Result<StoreSpec, String> {
+    StoreSpec::parse(text).map_err(|error| error.to_string())
+}
+
+/// Room for an empty payload at least.
+fn size(text: &str) -> Result<usize, String> {
+    match usize::try_from(parse_bytes(text)?) {
+        Ok(size @ 1024..) => Ok(size),
+        Ok(_) => Err("hardly anything would fit: at least 1KiB".to_owned()),
+        Err(_) => Err("too large".to_owned()),
+    }
+}
+
+/// Ages are written down by the hour: below that, a restart could forget what it interrupted.
 fn retention(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
-        Duration::ZERO => Err("nothing would be remembered".to_owned()),
+        duration if duration < Duration::from_secs(3600) => Err("must be at least 1h".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -72,10 +114,30 @@ mod tests {
     }
 
     #[test]
-    fn a_retention_is_prometheus_duration_and_not_nothing() {
+    fn a_store_is_named_as_the_server_names_it() {
+        let store = |text: &str| parse(&["--storage", text]).map(|cli| cli.storage.to_string());
+        assert_eq!(parse(&[]).unwrap().storage, StoreSpec::Memory);
+        assert_eq!(store("sqlite:gw.db").unwrap(), "sqlite:gw.db");
+        assert!(store("postgres://me:s3cr3t@db/gw").unwrap().starts_with("postgres://me@db"));
+        let wrong = store("floppy:a").unwrap_err().to_string();
+        assert!(wrong.contains("floppy"), "{wrong}");
+    }
+
+    #[test]
+    fn limits_are_what_is_asked_for() {
+        let asked = ["--body-limit", "32MiB", "--pushers-limit", "7", "--errors-limit", "8"];
+        let settings = parse(&asked).unwrap().settings();
+        assert_eq!(settings.options.limits.payload_length, 32 << 20);
+        assert_eq!(settings.options.limits.memory, 128 << 20);
+        assert_eq!((settings.pushers_limit, settings.errors_limit), (7, 8));
+        assert!(parse(&["--body-limit", "10"]).is_err());
+    }
+
+    #[test]
+    fn a_retention_is_prometheus_duration_and_an_hour_at_least() {
         let retention = parse(&["--retention", "1d12h"]).unwrap().retention;
         assert_eq!(retention, Duration::from_secs(36 * 3600));
-        assert!(parse(&["--retention", "0s"]).is_err());
+        assert!(parse(&["--retention", "59m"]).is_err());
         assert!(parse(&["--retention", "soon"]).is_err());
     }
 }

@@ -7,30 +7,36 @@
 //! paths, counts exactly.
 //!
 //! ```no_run
-//! # async fn f() -> std::io::Result<()> {
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! use periskop_core::ReplicaId;
 //! use periskop_pushgw::{Gateway, Settings};
 //!
 //! // Mounted into an application, or by itself:
 //! let gateway = Gateway::new(Settings::default(), ReplicaId::from_u64(rand::random()));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:7878").await?;
-//! gateway.serve(listener, std::future::pending()).await
+//! gateway.serve(listener, std::future::pending()).await?;
+//! # Ok(())
 //! # }
 //! ```
 //!
-//! What is absent: a store. The state lives as long as the process, and a restart begins anew;
-//! clients push their whole state, so what is still alive comes back with its next push.
+//! Without a store the state lives as long as the process, and a restart begins anew; clients push
+//! their whole state, so what is still alive comes back with its next push. With one
+//! ([`Gateway::open`]) a push is durable before it is answered, and a restart loses nothing.
 
 mod body;
 pub mod cli;
 mod clock;
 mod gateway;
+mod heard;
 mod http;
+mod keeping;
 mod metrics;
+mod push_error;
 mod pushers;
 mod run;
 
-pub use gateway::{Gateway, PushError, Pushed, Settings};
+pub use gateway::{Gateway, ServeError, Settings};
+pub use push_error::{PushError, Pushed};
 pub use run::{RunError, run};
 
 #[cfg(doctest)]

@@ -7,7 +7,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::gateway::{Overview, PushError, Pushed};
+use crate::heard::Overview;
+use crate::keeping::Keeping;
+use crate::push_error::{PushError, Pushed};
 
 /// The gateway's metrics. All names begin with `periskop_pushgw_`.
 pub(crate) struct Metrics {
@@ -18,7 +20,11 @@ pub(crate) struct Metrics {
     warnings: Counter,
     errors: Gauge,
     incarnations: Gauge,
+    pushers: Gauge,
     evicted: Gauge,
+    store_up: Gauge,
+    store_pending: Gauge,
+    store_failures: Gauge,
 }
 
 /// Why a push was refused: one of a handful of words.
@@ -37,7 +43,11 @@ impl Metrics {
             warnings: Counter::default(),
             errors: Gauge::default(),
             incarnations: Gauge::default(),
+            pushers: Gauge::default(),
             evicted: Gauge::default(),
+            store_up: Gauge::default(),
+            store_pending: Gauge::default(),
+            store_failures: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("pushes", "Pushes that were merged", metrics.pushes.clone());
@@ -67,6 +77,26 @@ impl Metrics {
             "Lifetimes of counters dropped because an error had more than the limit",
             metrics.evicted.clone(),
         );
+        registry.register(
+            "pushers",
+            "Pushers known, those of which everything is forgotten left out",
+            metrics.pushers.clone(),
+        );
+        registry.register(
+            "store_up",
+            "Whether the store did what it was asked for last; 1 where there is none",
+            metrics.store_up.clone(),
+        );
+        registry.register(
+            "store_pending_errors",
+            "Errors of which something waits to be written",
+            metrics.store_pending.clone(),
+        );
+        registry.register(
+            "store_failures",
+            "How often the store failed since the start",
+            metrics.store_failures.clone(),
+        );
         metrics
     }
 
@@ -78,7 +108,7 @@ impl Metrics {
                 self.skipped.inc_by(pushed.skipped as u64);
                 self.warnings.inc_by(pushed.warnings.len() as u64);
             }
-            Err(error) => self.refused(reason(error)),
+            Err(error) => self.refused(error.reason()),
         }
     }
 
@@ -88,26 +118,24 @@ impl Metrics {
     }
 
     /// The content type and text of an answer: OpenMetrics, which Prometheus reads.
-    pub(crate) fn text(&self, known: &Overview) -> (&'static str, String) {
+    pub(crate) fn text(
+        &self,
+        known: &Overview,
+        keeping: Option<&Keeping>,
+    ) -> (&'static str, String) {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.errors.set(number(known.errors));
         self.incarnations.set(number(known.incarnations));
+        self.pushers.set(number(known.sources));
+        let store = keeping.map(|keeping| keeping.journal().figures());
+        self.store_up.set(store.as_ref().is_none_or(|store| store.is_up).into());
+        self.store_pending.set(number(store.as_ref().map_or(0, |store| store.pending)));
+        let failures = store.map_or(0, |store| store.failures);
+        self.store_failures.set(i64::try_from(failures).unwrap_or(i64::MAX));
         self.evicted.set(i64::try_from(known.evicted).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to memory cannot fail.
         let _ = encode(&mut text, &self.registry);
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
-    }
-}
-
-fn reason(error: &PushError) -> &'static str {
-    match error {
-        PushError::TooLarge { .. } => "too_large",
-        PushError::Payload { .. } if error.status().as_u16() == 413 => "too_large",
-        PushError::Payload { .. } => "malformed",
-        PushError::UnknownEncoding(_) | PushError::Corrupt(_) => "encoding",
-        PushError::Incomplete(_) | PushError::Slow(_) => "incomplete",
-        PushError::Busy => "busy",
-        PushError::Internal => "internal",
     }
 }

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use periskop_core::ReplicaId;
+use periskop_core::storage::StorageError;
+use periskop_storage::StoreSpec;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, LogFormat};
-use crate::gateway::{Gateway, Settings};
+use crate::gateway::{Gateway, ServeError};
 
 /// Why the gateway did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,12 @@ pub enum RunError {
         /// Why not.
         source: io::Error,
     },
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The gateway has ended by itself.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The runtime, or standard output.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -49,10 +57,15 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
     if !address.ip().to_canonical().is_loopback() {
         tracing::warn!(%address, "open to whoever reaches this address");
     }
-    let mut settings = Settings::default();
-    settings.state.retention = cli.retention;
-    let gateway = Gateway::new(settings, ReplicaId::from_u64(rand::random()));
     let stop = stop_signal()?;
+    let (settings, id) = (cli.settings(), ReplicaId::from_u64(rand::random()));
+    let gateway = match &cli.storage {
+        StoreSpec::Memory => Gateway::new(settings, id),
+        spec => {
+            let storage = periskop_storage::open(spec);
+            Gateway::open(settings, id, &spec.to_string(), storage).await?
+        }
+    };
     say(&format!("listening on http://{address}"))?;
     Ok(gateway.serve(listener, stop).await?)
 }

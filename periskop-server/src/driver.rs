@@ -17,6 +17,7 @@ use periskop_core::observer::Pruned;
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::target::TargetId;
 use periskop_core::{AggregateId, HttpContext, Observer, ServiceName};
+use periskop_storage::persist::{News, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -24,7 +25,6 @@ use crate::api::without_userinfo;
 use crate::clock;
 use crate::config::Config;
 use crate::handle::{ActError, Handle};
-use crate::persist::{News, Store};
 use crate::providers::{Providers, Told};
 use crate::scraper::{Failure, Scrape, Scraper};
 

@@ -9,13 +9,13 @@ use periskop_client::Collector;
 use periskop_core::aggregate::Act;
 use periskop_core::engine::Engine;
 use periskop_core::{AggregateId, Timestamp};
+use periskop_storage::persist::{Journal, StoreStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::driver::Message;
 use crate::metrics::Metrics;
-use crate::persist::{Journal, StoreStatus};
 
 /// A running server, as its readers see it. Cheap to clone.
 #[derive(Clone)]

@@ -13,7 +13,6 @@ mod driver;
 mod handle;
 mod metrics;
 mod pages;
-mod persist;
 mod providers;
 mod run;
 mod scraper;
@@ -26,7 +25,7 @@ pub mod ui;
 
 pub use api::Problem;
 pub use handle::{ActError, Handle, ReloadError};
-pub use persist::StoreStatus;
+pub use periskop_storage::persist::StoreStatus;
 pub use run::{RunError, run};
 pub use server::{Builder, Periskop, ServeError, bind, url_of};
 pub use storage_cli::StorageCliError;

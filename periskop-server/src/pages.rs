@@ -5,10 +5,10 @@ use periskop_core::aggregate::Act;
 use periskop_core::engine::{self, Engine, ServiceView, TargetView};
 use periskop_core::target::Labels;
 use periskop_core::{AggregateId, State, Timestamp};
+use periskop_storage::persist::StoreStatus;
 
 use crate::api::without_userinfo;
 use crate::handle::{ActError, Handle};
-use crate::persist::StoreStatus;
 use crate::ui::backend::{Backend, Refused};
 use crate::ui::build::{Fleet, Instance};
 use crate::ui::format;

@@ -12,6 +12,7 @@ use periskop_core::discovery::Discovery;
 use periskop_core::engine::Engine;
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::{Observer, ReplicaId, ServiceName};
+use periskop_storage::persist::Journal;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -22,7 +23,6 @@ use crate::clock;
 use crate::config::{Config, ConfigError, ServiceConfig};
 use crate::driver::{Driver, INBOX};
 use crate::handle::{Handle, Parts};
-use crate::persist::Journal;
 use crate::providers::Providers;
 use crate::stores::{self, NamedStore};
 

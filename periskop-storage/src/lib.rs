@@ -1,10 +1,11 @@
-//! Stores for Periskop's state: implementations of [`Storage`], and how one says which
-//! ([`StoreSpec`]).
+//! Stores for Periskop's state: implementations of [`Storage`], how one says which
+//! ([`StoreSpec`]), and what stands between one and the process that owns the state ([`persist`]).
 
 mod dsn;
 mod embedded;
 mod faulty;
 mod memory;
+pub mod persist;
 mod spec;
 mod sql;
 #[cfg(any(test, feature = "testing"))]

@@ -21,7 +21,8 @@ use serde::Serialize;
 use self::guard::Guard;
 use crate::body::{Collected, Encoding, NoRoom};
 use crate::clock;
-use crate::gateway::{Gateway, PushError, Pushed};
+use crate::gateway::Gateway;
+use crate::push_error::{PushError, Pushed};
 
 /// How long a body may take to arrive. Clients send theirs at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +38,7 @@ pub(crate) fn router(gateway: Gateway, on_loopback: bool) -> Router {
         .merge(both("/metrics", get(metrics)))
         .merge(both("/-/health", get(health)))
         .merge(both("/-/healthy", get(health)))
-        .merge(both("/-/ready", get(health)))
+        .merge(both("/-/ready", get(ready)))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // The limit of a push is its own; nothing else has a body.
@@ -183,7 +184,11 @@ fn refusal(error: &PushError) -> Response {
         }
         _ => None,
     };
-    problem(error.status(), error.to_string(), position)
+    let mut refusal = problem(error.status(), error.to_string(), position);
+    if let Some(after) = error.retry_after() {
+        refusal.headers_mut().insert(header::RETRY_AFTER, after.as_secs().into());
+    }
+    refusal
 }
 
 pub(crate) fn refused(status: StatusCode, detail: impl Into<String>) -> Response {
@@ -224,13 +229,29 @@ async fn own_errors(State(gateway): State<Gateway>) -> Response {
 }
 
 async fn metrics(State(gateway): State<Gateway>) -> Response {
-    let (kind, text) = gateway.shared.metrics.text(&gateway.look());
+    let (kind, text) = gateway.shared.metrics.text(&gateway.overview(), gateway.keeping());
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-/// There is nothing to load, so who answers is ready.
 async fn health() -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "OK").into_response()
+    text(StatusCode::OK, "OK".into())
+}
+
+/// `GET /-/ready`: 503 until what is stored is loaded. Pushes are taken all the same, and a store
+/// that is away later makes no gateway worth less than none.
+async fn ready(State(gateway): State<Gateway>) -> Response {
+    let Some(store) = gateway.store() else { return text(StatusCode::OK, "OK".into()) };
+    match store.trouble() {
+        Some(trouble) if !store.is_loaded => {
+            text(StatusCode::SERVICE_UNAVAILABLE, format!("store: {trouble}"))
+        }
+        Some(trouble) => text(StatusCode::OK, format!("OK; store: {trouble}")),
+        None => text(StatusCode::OK, "OK".into()),
+    }
+}
+
+fn text(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
 async fn unknown(uri: Uri) -> Response {

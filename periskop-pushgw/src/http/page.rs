@@ -27,8 +27,11 @@ struct Page {
     errors: usize,
     occurrences: u64,
     incarnations: usize,
+    sources: usize,
     evicted: u64,
     retention: String,
+    /// Where the state is, and what is wrong with that.
+    kept: String,
     pushers: Vec<Row>,
 }
 
@@ -47,7 +50,14 @@ struct Row {
 /// `GET /`.
 pub(super) async fn page(State(gateway): State<Gateway>) -> Response {
     let now = clock::now();
-    let known = gateway.look();
+    let known = gateway.overview();
+    let kept = match gateway.store() {
+        None => "in memory".to_owned(),
+        Some(store) => match store.trouble() {
+            None => format!("in {}", store.name),
+            Some(trouble) => format!("in memory until the store answers: {trouble}"),
+        },
+    };
     let row = |(name, pusher): (String, Pusher)| Row {
         name: shortened(&name),
         address: pusher.address.map_or_else(|| "—".into(), |address| address.to_string()),
@@ -64,8 +74,10 @@ pub(super) async fn page(State(gateway): State<Gateway>) -> Response {
         errors: known.errors,
         occurrences: known.occurrences,
         incarnations: known.incarnations,
+        sources: known.sources,
         evicted: known.evicted,
-        retention: format_duration(known.retention),
+        retention: format_duration(gateway.settings().state.retention),
+        kept: shortened(&kept),
         pushers: gateway.newest_pushers(SHOWN).into_iter().map(row).collect(),
     };
     match page.render() {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use periskop_core::aggregate::{Act, Status};
 use periskop_core::view::ErrorView;
 use periskop_core::{AggregateId, AggregationKey, ServiceName};
+use periskop_storage::persist::Journal;
 
 use super::json::Json;
 use super::path;
@@ -16,7 +17,6 @@ use super::problem::Problem;
 use super::view::{self, Absent};
 use crate::handle::{ActError, Handle};
 use crate::metrics::Format;
-use crate::persist::Journal;
 
 /// The most occurrences of an error in a list.
 const OCCURRENCES: usize = 100;

@@ -6,10 +6,10 @@ use periskop_core::aggregate::Act;
 use periskop_core::storage::Storage;
 use periskop_core::wire::exporter;
 use periskop_core::{AggregateId, Observer, ReplicaId, Settings, State, Timestamp};
+use periskop_storage::persist::{Scripted, newer, unavailable};
 use tokio::time::{Instant, sleep};
 
 use crate::handle::{ActError, Handle};
-use crate::persist::scripted::{Scripted, newer, unavailable};
 use crate::server::{Periskop, ServeError};
 
 fn report(key: &str, now: Timestamp) -> periskop_core::Report {

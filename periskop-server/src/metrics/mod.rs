@@ -4,7 +4,6 @@
 //! asks, so that those of departed targets and errors are gone by themselves. Invariant: the
 //! number of series is bounded, whatever targets make up.
 
-mod durations;
 mod exposition;
 mod occurrences;
 
@@ -13,13 +12,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
+use periskop_storage::persist::{Durations, Figures};
 
-pub(crate) use self::durations::Durations;
 pub(crate) use self::exposition::Format;
 use self::exposition::{Family, Kind, Page};
 use self::occurrences::Occurrences;
 use crate::config::MetricsConfig;
-use crate::persist::Figures;
 use crate::scraper::Scrape;
 
 /// The counters of a server.
@@ -156,7 +154,7 @@ impl Counters {
         );
         for (service, s) in &self.services {
             let labels = [("service_name", service.as_str())];
-            s.durations.write(&mut family, &labels);
+            histogram(&mut family, &labels, &s.durations);
         }
         let mut family = page.family(
             "periskop_target_scrape_failures_total",
@@ -328,7 +326,12 @@ fn store(page: &mut Page, store: Option<&Figures>) {
         Kind::Histogram,
         "How long it took until what changed was durable.",
     );
-    store.commits.write(&mut family, &[]);
+    histogram(&mut family, &[], &store.commits);
+}
+
+fn histogram(family: &mut Family<'_>, labels: &[(&str, &str)], durations: &Durations) {
+    let (bounds, counts, seconds) = durations.histogram();
+    family.histogram(labels, bounds, counts, seconds);
 }
 
 fn seconds(at: Timestamp) -> f64 {

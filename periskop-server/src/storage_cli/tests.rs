@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use periskop_core::storage::Storage;
 use periskop_core::wire::exporter;
 use periskop_core::{Observer, ReplicaId, Settings, State, Timestamp};
+use periskop_storage::persist::{Scripted, newer};
 use periskop_storage::{Fault, Faulty, MemoryStorage};
 
 use super::*;
-use crate::persist::scripted::{Scripted, newer};
 
 /// A state of so many errors, counted by two instances.
 fn state(errors: usize) -> State {

@@ -1,14 +1,13 @@
 //! How a store fares: for metrics, pages, and whoever asks whether the server is ready.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use periskop_core::Timestamp;
 use periskop_core::storage::StorageError;
 
-use crate::clock;
-use crate::metrics::Durations;
+use super::durations::Durations;
 
-/// How a server's store fares.
+/// How a store fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStatus {
@@ -44,12 +43,15 @@ impl StoreStatus {
 
 /// What metrics tell of a store.
 #[derive(Clone, Debug)]
-pub(crate) struct Figures {
-    pub(crate) is_up: bool,
-    pub(crate) pending: usize,
-    pub(crate) failures: u64,
+pub struct Figures {
+    /// Whether it did what it was asked for last.
+    pub is_up: bool,
+    /// Of how many errors something waits to be written.
+    pub pending: usize,
+    /// How often it failed.
+    pub failures: u64,
     /// One for each commit.
-    pub(crate) commits: Durations,
+    pub commits: Durations,
 }
 
 /// What is known of how a store fares.
@@ -69,7 +71,7 @@ impl Health {
         Self {
             is_loaded: false,
             is_up: false,
-            since: clock::now(),
+            since: now(),
             last_error: None,
             failures: 0,
             commits: Durations::default(),
@@ -89,7 +91,7 @@ impl Health {
         self.last_error = Some(error.to_string());
         // Before it was loaded it was not up: the first failure is when it is known to be down.
         if self.is_up || self.failures == 1 {
-            self.since = clock::now();
+            self.since = now();
         }
         self.turn(false);
     }
@@ -105,7 +107,7 @@ impl Health {
     fn turn(&mut self, is_up: bool) {
         if self.is_up != is_up {
             self.is_up = is_up;
-            self.since = clock::now();
+            self.since = now();
         }
     }
 
@@ -127,5 +129,13 @@ impl Health {
             failures: self.failures,
             commits: self.commits.clone(),
         }
+    }
+}
+
+/// Now, by the system's clock: people compare it with theirs.
+fn now() -> Timestamp {
+    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => Timestamp::EPOCH.plus(since),
+        Err(before) => Timestamp::EPOCH.minus(before.duration()),
     }
 }

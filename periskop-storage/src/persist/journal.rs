@@ -21,7 +21,7 @@ pub(super) const GATHER: Duration = Duration::from_secs(1);
 ///
 /// Deltas merge, and so do prunes: one of each is all that ever waits.
 #[derive(Clone)]
-pub(crate) struct Journal(Arc<Shared>);
+pub struct Journal(Arc<Shared>);
 
 struct Shared {
     name: String,
@@ -51,7 +51,7 @@ pub(super) struct Noted {
 
 impl Journal {
     /// The journal of a store of this name, which has no credentials in it.
-    pub(crate) fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>) -> Self {
         Self(Arc::new(Shared {
             name: name.into(),
             pending: Mutex::default(),
@@ -61,19 +61,19 @@ impl Journal {
     }
 
     /// The state grew by this.
-    pub(crate) fn changed(&self, delta: Delta) {
+    pub fn changed(&self, delta: Delta) {
         self.pending().noted.delta.append(delta);
         self.0.wake.notify_one();
     }
 
     /// The state forgot this.
-    pub(crate) fn pruned(&self, pruned: Pruned) {
+    pub fn pruned(&self, pruned: Pruned) {
         self.pending().noted.prune(pruned);
         self.0.wake.notify_one();
     }
 
     /// Waits until everything that was noted is durable; `false` if that will not come.
-    pub(crate) async fn durable(&self) -> bool {
+    pub async fn durable(&self) -> bool {
         let (written, wait) = oneshot::channel();
         self.pending().noted.waiters.push(written);
         self.0.wake.notify_one();
@@ -81,25 +81,25 @@ impl Journal {
     }
 
     /// Nothing more will be noted: the keeper ends when everything is written.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.pending().is_closed = true;
         self.0.wake.notify_one();
     }
 
     /// Of how many errors something waits to be written.
-    pub(crate) fn pending_errors(&self) -> usize {
+    pub fn pending_errors(&self) -> usize {
         let pending = self.pending();
         pending.writing + errors(pending.noted.delta.state()).count()
     }
 
     /// How its store fares.
-    pub(crate) fn status(&self) -> StoreStatus {
+    pub fn status(&self) -> StoreStatus {
         let pending = self.pending_errors();
         self.health().status(&self.0.name, pending)
     }
 
     /// The same for metrics.
-    pub(crate) fn figures(&self) -> Figures {
+    pub fn figures(&self) -> Figures {
         let pending = self.pending_errors();
         self.health().figures(pending)
     }

@@ -23,8 +23,8 @@ pub(super) const RETRY: (Duration, Duration) =
 /// How often the store is asked what others have written.
 pub(super) const POLL: Duration = Duration::from_secs(5);
 
-/// What the driver is to know of the store.
-pub(crate) enum News {
+/// What the owner of a state is to know of its store.
+pub enum News {
     /// It takes long: to be begun without.
     Late,
     /// What is stored, and who this process is if it has not observed anything yet.
@@ -38,8 +38,8 @@ pub(crate) enum News {
     Learned(State),
 }
 
-/// The driver's end of a store. Dropping it ends the keeper, whatever is not written yet.
-pub(crate) struct Store {
+/// The owner's end of a store. Dropping it ends the keeper, whatever is not written yet.
+pub struct Store {
     journal: Journal,
     news: mpsc::Receiver<News>,
     keeper: JoinSet<Result<(), StorageError>>,
@@ -48,7 +48,7 @@ pub(crate) struct Store {
 impl Store {
     /// Begins to load what is stored. `fresh` is who this process is if nobody says otherwise;
     /// `failed` is told of each failure. Must be called within a Tokio runtime.
-    pub(crate) fn open(
+    pub fn open(
         storage: Box<dyn Storage>,
         journal: Journal,
         fresh: ReplicaId,
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// What waits to be written.
-    pub(crate) fn journal(&self) -> &Journal {
+    pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
@@ -80,7 +80,7 @@ impl Store {
     /// # Errors
     ///
     /// The store cannot be used, and trying again does not help.
-    pub(crate) async fn news(&mut self) -> Result<News, StorageError> {
+    pub async fn news(&mut self) -> Result<News, StorageError> {
         if let Some(news) = self.news.recv().await {
             return Ok(news);
         }
@@ -93,7 +93,7 @@ impl Store {
     /// # Errors
     ///
     /// The store cannot be used.
-    pub(crate) async fn finish(mut self, within: Duration) -> Result<(), StorageError> {
+    pub async fn finish(mut self, within: Duration) -> Result<(), StorageError> {
         // Nobody hears any more; whoever speaks must not wait.
         self.news.close();
         self.journal.close();
@@ -269,7 +269,7 @@ async fn load(
     Ok((id, patience.spend(within, storage.load()).await?))
 }
 
-/// How long the driver waits for what is stored.
+/// How long the owner waits for what is stored.
 struct Patience {
     news: mpsc::Sender<News>,
     begun: Instant,

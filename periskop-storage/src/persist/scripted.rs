@@ -1,18 +1,19 @@
 //! A store that does as a test says, and remembers what it was asked for.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::MemoryStorage;
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
 use periskop_core::storage::{Cursor, Storage, StorageError, Stored};
 use periskop_core::{Delta, ReplicaId, State};
-use periskop_storage::MemoryStorage;
 
 /// A clone is another handle on the same store.
 #[derive(Clone, Default)]
-pub(crate) struct Scripted {
-    pub(crate) inner: MemoryStorage,
+pub struct Scripted {
+    /// Where it keeps what it is given.
+    pub inner: MemoryStorage,
     script: Arc<Mutex<Script>>,
 }
 
@@ -25,47 +26,53 @@ struct Script {
     loading: Duration,
 }
 
-pub(crate) fn unavailable() -> StorageError {
+/// It is away.
+pub fn unavailable() -> StorageError {
     StorageError::Unavailable { store: "scripted".into(), reason: "as told".into() }
 }
 
-pub(crate) fn newer() -> StorageError {
+/// Another version wrote it.
+pub fn newer() -> StorageError {
     StorageError::Newer { store: "scripted".into(), found: 3, known: 1 }
 }
 
 impl Scripted {
     /// From now on every operation fails so.
-    pub(crate) fn fail(&self, failure: fn() -> StorageError) {
-        self.script.lock().unwrap().failure = Some(failure);
+    pub fn fail(&self, failure: fn() -> StorageError) {
+        self.script().failure = Some(failure);
     }
 
     /// From now on every operation succeeds.
-    pub(crate) fn work(&self) {
-        self.script.lock().unwrap().failure = None;
+    pub fn work(&self) {
+        self.script().failure = None;
     }
 
     /// Loading takes so long.
-    pub(crate) fn load_for(&self, loading: Duration) {
-        self.script.lock().unwrap().loading = loading;
+    pub fn load_for(&self, loading: Duration) {
+        self.script().loading = loading;
     }
 
     /// Another process writes this.
-    pub(crate) fn others_write(&self, state: State) {
-        self.script.lock().unwrap().news = Some(state);
+    pub fn others_write(&self, state: State) {
+        self.script().news = Some(state);
     }
 
     /// What it was asked for since this was asked last, failures included.
-    pub(crate) fn calls(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.script.lock().unwrap().calls)
+    pub fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.script().calls)
     }
 
     /// What it holds.
-    pub(crate) async fn holds(&self) -> State {
-        self.inner.clone().load().await.unwrap().state
+    pub async fn holds(&self) -> State {
+        self.inner.clone().load().await.expect("memory always answers").state
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn call(&self, name: &'static str) -> Result<(), StorageError> {
-        let mut script = self.script.lock().unwrap();
+        let mut script = self.script();
         script.calls.push(name);
         script.failure.map_or(Ok(()), |failure| Err(failure()))
     }
@@ -80,14 +87,14 @@ impl Storage for Scripted {
 
     async fn load(&mut self) -> Result<Stored, StorageError> {
         self.call("load")?;
-        let loading = self.script.lock().unwrap().loading;
+        let loading = self.script().loading;
         tokio::time::sleep(loading).await;
         self.inner.load().await
     }
 
     async fn changes_since(&mut self, _: &Cursor) -> Result<Option<Stored>, StorageError> {
         self.call("changes_since")?;
-        let news = self.script.lock().unwrap().news.take();
+        let news = self.script().news.take();
         Ok(news.map(|state| Stored { state, cursor: Cursor::default() }))
     }
 

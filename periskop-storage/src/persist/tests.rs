@@ -3,11 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::{Fault, Faulty, MemoryStorage};
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::wire::exporter;
 use periskop_core::wire::state::errors;
 use periskop_core::{Delta, Observer, ReplicaId, Settings, State, Timestamp};
-use periskop_storage::{Fault, Faulty, MemoryStorage};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::journal::{GATHER, Journal};
