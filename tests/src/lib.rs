@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cut;
 pub mod database;
+pub mod gateway;
 pub mod process;
 pub mod pushing;
 pub mod sd;

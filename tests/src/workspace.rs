@@ -48,6 +48,17 @@ pub fn example(name: &str) -> Option<PathBuf> {
     example.is_file().then_some(example)
 }
 
+/// A directory for what tests build, which is there.
+///
+/// # Panics
+///
+/// If it cannot be made.
+pub fn scratch() -> PathBuf {
+    let scratch = profile_directory().with_file_name("tmp");
+    std::fs::create_dir_all(&scratch).expect("the target directory can be written to");
+    scratch
+}
+
 /// Every file below `directory` that is the repository's own: what is built, hidden or fetched is
 /// left out.
 pub fn files_below(directory: &Path) -> Vec<PathBuf> {
@@ -95,7 +106,7 @@ fn build(directory: &Path) {
 }
 
 fn newest_source() -> SystemTime {
-    ["core", "storage", "discovery", "client", "server", "pushgw"]
+    ["core", "storage", "discovery", "client", "http", "server", "pushgw"]
         .iter()
         .flat_map(|name| files_below(&root().join(format!("periskop-{name}"))))
         .filter(|path| !path.components().any(|part| part.as_os_str() == "tests"))

@@ -1,26 +1,11 @@
 //! The published Python client, unchanged: what it is told is what the server shows.
-//!
-//! `PERISKOP_PYTHON` names an interpreter that has the packages of `tests/requirements.txt`;
-//! `scripts/test` prepares one.
 
-use periskop_tests::app::App;
+use periskop_tests::app::{App, python_app};
 use periskop_tests::server::Server;
-use periskop_tests::{skip, workspace};
-use tokio::process::Command;
-
-fn app(port: &str) -> Option<Command> {
-    let Some(python) = std::env::var_os("PERISKOP_PYTHON") else {
-        skip("PERISKOP_PYTHON names no interpreter with the published client");
-        return None;
-    };
-    let mut command = Command::new(python);
-    command.arg(workspace::root().join("tests/clients/python_app.py")).arg(port);
-    Some(command)
-}
 
 #[tokio::test]
 async fn totals_and_occurrences_are_what_the_python_client_was_told() {
-    let Some(mut command) = app("0") else { return };
+    let Some(mut command) = python_app("0") else { return };
     let mut app = App::start(&mut command).await;
     app.raise("value", 3).await;
     let server = Server::scraping("python", &app.address).await;
@@ -51,7 +36,7 @@ async fn totals_and_occurrences_are_what_the_python_client_was_told() {
 
 #[tokio::test]
 async fn a_python_program_that_restarts_behind_the_same_address_adds_up() {
-    let Some(mut command) = app("0") else { return };
+    let Some(mut command) = python_app("0") else { return };
     let mut first = App::start(&mut command).await;
     let address = first.address.clone();
     let before = first.raise("value", 4).await;
@@ -60,7 +45,7 @@ async fn a_python_program_that_restarts_behind_the_same_address_adds_up() {
     first.kill().await;
 
     let port = address.rsplit(':').next().unwrap();
-    let mut second = App::start(&mut app(port).unwrap()).await;
+    let mut second = App::start(&mut python_app(port).unwrap()).await;
     let after = second.raise("value", 9).await;
     server.error_of("python", "ValueError", before.count + after.count).await;
 }
