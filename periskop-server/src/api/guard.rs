@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::problem::Problem;
+use periskop_http::Problem;
 
 /// What the guard knows about where it stands.
 #[derive(Clone, Debug, Default)]

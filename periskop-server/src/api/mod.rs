@@ -3,7 +3,6 @@
 mod guard;
 mod json;
 mod path;
-mod problem;
 mod reference;
 mod v1;
 mod view;
@@ -19,10 +18,10 @@ use axum::routing::{MethodRouter, any, get, post};
 use tower::ServiceExt;
 
 pub(crate) use self::guard::Guard;
-pub use self::problem::Problem;
 pub(crate) use self::view::without_userinfo;
 use crate::handle::{Handle, ReloadError};
 use crate::ui;
+pub use periskop_http::Problem;
 
 /// What a request may bring along: a reason, never a payload.
 const BODY_LIMIT: usize = 64 * 1024;

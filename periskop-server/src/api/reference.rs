@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use periskop_core::aggregate::{Act, Status};
 use periskop_core::view::ErrorView;
 use periskop_core::{AggregateId, AggregationKey, ServiceName};
+use periskop_http::Problem;
 use periskop_storage::persist::Journal;
 
 use super::json::Json;
 use super::path;
-use super::problem::Problem;
 use super::view::{self, Absent};
 use crate::handle::{ActError, Handle};
 use crate::metrics::Format;

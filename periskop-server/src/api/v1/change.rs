@@ -8,9 +8,9 @@ use axum::response::Response;
 use periskop_core::aggregate::Act;
 use serde::Deserialize;
 
-use super::super::problem::Problem;
 use super::{Named, errors};
 use crate::handle::{ActError, Handle};
+use periskop_http::Problem;
 
 /// The longest reason or name that is kept, in bytes.
 const LONGEST: usize = 4096;

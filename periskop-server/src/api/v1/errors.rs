@@ -11,11 +11,11 @@ use periskop_core::config::{format_duration, parse_duration};
 use periskop_core::view::{ErrorView, SourceView};
 
 use super::super::json::Json;
-use super::super::problem::Problem;
 use super::super::view::{self, time};
 use super::params::Params;
 use super::{Named, answer};
 use crate::handle::Handle;
+use periskop_http::Problem;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const QUARTER: Duration = Duration::from_secs(15 * 60);

@@ -12,10 +12,10 @@ use periskop_core::view::ErrorView;
 use periskop_core::{AggregationKey, ServiceName, Severity, Timestamp};
 
 use super::super::json::Json;
-use super::super::problem::Problem;
 use super::super::view;
 use super::params::Params;
 use crate::handle::Handle;
+use periskop_http::Problem;
 
 const KNOWN: [&str; 8] =
     ["query", "service", "severity", "state", "sort", "order", "limit", "cursor"];

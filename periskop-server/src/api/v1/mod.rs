@@ -16,8 +16,8 @@ use axum::routing::{get, post};
 use periskop_core::{AggregateId, AggregationKey, ServiceName};
 
 use super::json::Json;
-use super::problem::Problem;
 use crate::handle::Handle;
+use periskop_http::Problem;
 
 /// The routes, to be nested below `/api/v1`.
 pub(super) fn router() -> Router<Handle> {

@@ -8,11 +8,11 @@ use periskop_core::config::format_duration;
 use periskop_core::engine::{Engine, Health, TargetView};
 
 use super::super::json::Json;
-use super::super::problem::Problem;
 use super::super::view::{self, time};
 use super::answer;
 use super::params::Params;
 use crate::handle::Handle;
+use periskop_http::Problem;
 
 /// Go's zero time, which Prometheus answers for a target that was not scraped yet.
 const NEVER: &str = "0001-01-01T00:00:00Z";
