@@ -9,6 +9,7 @@
 //! wrapper of three lines in `fuzz_targets/`. An input that breaks one is made as small as it can
 //! be and committed to `regressions/NAME` under a name that tells its story.
 
+pub mod authorization;
 pub mod config;
 pub mod exporter;
 pub mod group;
@@ -18,6 +19,7 @@ pub mod relabel;
 pub mod stored;
 pub mod time;
 pub mod units;
+pub mod web;
 
 #[cfg(all(fuzzing, feature = "libfuzzer"))]
 #[doc(hidden)]
@@ -28,6 +30,7 @@ pub type Harness = fn(&[u8]);
 
 /// Every harness, by the name of its folders and of its binary.
 pub const HARNESSES: &[(&str, Harness)] = &[
+    ("authorization", authorization::run),
     ("config", config::run),
     ("exporter", exporter::run),
     ("group", group::run),
@@ -36,6 +39,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("stored", stored::run),
     ("time", time::run),
     ("units", units::run),
+    ("web", web::run),
 ];
 
 /// The binary for libFuzzer of a harness. Without libFuzzer it is an empty program, so that it is

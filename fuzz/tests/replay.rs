@@ -10,6 +10,11 @@ use periskop_fuzz::mutate::Mutator;
 const MUTATIONS: usize = 5_000;
 
 #[test]
+fn authorization() {
+    replay("authorization");
+}
+
+#[test]
 fn config() {
     replay("config");
 }
@@ -47,6 +52,11 @@ fn time() {
 #[test]
 fn units() {
     replay("units");
+}
+
+#[test]
+fn web() {
+    replay("web");
 }
 
 #[test]

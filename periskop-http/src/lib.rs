@@ -44,7 +44,7 @@ mod tls;
 pub use access::{Access, Principal, Refusal};
 pub use body::BodyLimit;
 pub use config::{
-    Anonymous, ClientAuth, Credentials, RateLimit, Source, TlsSettings, Token, TokenSecret,
+    Anonymous, ClientAuth, Credentials, RateLimit, Source, TlsSettings, Token, TokenSecret, User,
     WebConfig, WebConfigError,
 };
 pub use credential::{Credential, Malformed};

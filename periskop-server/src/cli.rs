@@ -35,6 +35,12 @@ pub enum Command {
         #[command(flatten)]
         listen: ListenArgs,
     },
+    /// Print the bcrypt hash of a password, for `basic_auth_users`.
+    ///
+    /// The password is asked for, or read from the first line of standard input.
+    HashPassword,
+    /// Print a new token, and its digest for `token_sha256`.
+    NewToken,
     /// Take out, put in or look through what a store holds.
     Storage {
         /// What to do with it.

@@ -9,6 +9,7 @@ use periskop_client::Collector;
 use periskop_core::aggregate::Act;
 use periskop_core::engine::Engine;
 use periskop_core::{AggregateId, Timestamp};
+use periskop_http::{Access, Tls, WebConfig};
 use periskop_storage::persist::{Journal, StoreStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +30,8 @@ struct Shared {
     metrics: Metrics,
     journal: Option<Journal>,
     collector: Collector,
+    access: Access,
+    tls: OnceLock<Tls>,
     started: Timestamp,
     ready: AtomicBool,
     base_path: String,
@@ -82,6 +85,7 @@ pub enum ReloadError {
 
 impl Handle {
     pub(crate) fn new(parts: Parts) -> Self {
+        let access = Access::new(&parts.config.web);
         Self(Arc::new(Shared {
             engine: RwLock::new(parts.engine),
             config: RwLock::new(parts.config),
@@ -90,6 +94,8 @@ impl Handle {
             metrics: Metrics::default(),
             journal: parts.journal,
             collector: parts.collector,
+            access,
+            tls: OnceLock::new(),
             started: clock::now(),
             ready: AtomicBool::new(false),
             base_path: parts.base_path,
@@ -157,10 +163,27 @@ impl Handle {
         if config.repository != self.config().repository {
             tracing::warn!("`repository` has changed, which takes effect at the next start");
         }
+        let before = self.config();
+        for setting in before.web.needs_restart(&config.web) {
+            tracing::warn!("`web`: {setting} has changed, which takes effect at the next start");
+        }
+        // Who may do nothing any more is not to wait for anything.
+        let (handle, web) = (self.clone(), config.web.clone());
+        let replaced = tokio::task::spawn_blocking(move || handle.replace_access(&web));
+        replaced.await.map_err(|_| ReloadError::Stopping)?;
         let (answer, answered) = oneshot::channel();
         let message = Message::Configure { config: Arc::new(config), answer };
         self.0.inbox.send(message).await.map_err(|_| ReloadError::Stopping)?;
         answered.await.map_err(|_| ReloadError::Stopping)
+    }
+
+    /// Blocks for the files.
+    fn replace_access(&self, web: &WebConfig) {
+        self.0.access.replace(web);
+        let replaced = self.tls().zip(web.tls.as_ref()).map(|(tls, web)| tls.replace(web));
+        if let Some(Err(error)) = replaced {
+            tracing::error!(%error, "the certificates as they were stay in force");
+        }
     }
 
     /// The configuration that is in force.
@@ -211,6 +234,21 @@ impl Handle {
             // An error says that it has stopped already.
             let _ = stopped.await;
         }
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// Where it is listened with TLS.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.0.tls.get()
+    }
+
+    pub(crate) fn set_tls(&self, tls: Tls) {
+        // As with the address: a server listens once.
+        let _ = self.0.tls.set(tls);
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

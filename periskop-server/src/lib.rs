@@ -23,8 +23,8 @@ mod stores;
 mod telemetry;
 pub mod ui;
 
-pub use api::Problem;
 pub use handle::{ActError, Handle, ReloadError};
+pub use periskop_http::{Problem, WebConfig};
 pub use periskop_storage::persist::StoreStatus;
 pub use run::{RunError, run};
 pub use server::{Builder, Periskop, ServeError, bind, url_of};

@@ -5,6 +5,7 @@ use periskop_core::aggregate::Act;
 use periskop_core::engine::{self, Engine, ServiceView, TargetView};
 use periskop_core::target::Labels;
 use periskop_core::{AggregateId, State, Timestamp};
+use periskop_http::Tls;
 use periskop_storage::persist::StoreStatus;
 
 use crate::api::without_userinfo;
@@ -71,10 +72,15 @@ impl Backend for Handle {
         let listening = self.listening();
         let address = listening.map_or_else(|| "as embedded".to_owned(), |a| a.to_string());
         let mut warnings = Vec::new();
-        if listening.is_some_and(|address| !address.ip().to_canonical().is_loopback()) {
+        let is_public = listening.is_some_and(|a| !a.ip().to_canonical().is_loopback());
+        if is_public && self.access().is_open() {
             warnings.push(Text::new(format!(
                 "Whoever reaches {address} can see and resolve every error: there is no access control."
             )));
+        }
+        if let Some(trouble) = self.tls().and_then(Tls::trouble) {
+            let stays = "The certificates as they were stay in force";
+            warnings.push(Text::new(format!("{stays}: {trouble}")));
         }
         if matches!(self.metrics().last_reload(), Some((false, _))) {
             warnings.push(Text::new("The configuration file could not be read when it last was."));
@@ -87,6 +93,7 @@ impl Backend for Handle {
                     ("Version", Text::new(env!("CARGO_PKG_VERSION"))),
                     ("Running since", Text::new(Handle::started(self).to_string())),
                     ("Listening on", Text::new(address)),
+                    ("Who may do what", Text::new(self.access().in_words())),
                     ("Configuration reloaded", Text::new(reload)),
                 ],
             ),
@@ -103,8 +110,8 @@ impl Backend for Handle {
         StatusPage { facts, config: Text::new(config.to_yaml()), warnings }
     }
 
-    async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused> {
-        Handle::act(self, id, act, "", "").await.map_err(|error| match error {
+    async fn act(&self, id: &AggregateId, act: Act, by: &str) -> Result<(), Refused> {
+        Handle::act(self, id, act, by, "").await.map_err(|error| match error {
             ActError::Unknown(_) => Refused::Unknown,
             ActError::NotStored => Refused::NotStored,
             _ => Refused::Unavailable,

@@ -1,9 +1,12 @@
 //! What the binary does: the command line carried out.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
+
+use periskop_core::config::Secret;
+use periskop_http::{NewToken, PasswordError, hash_password};
 
 use crate::cli::{Cli, Command, EnvError, ListenArgs, LogFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
@@ -27,6 +30,9 @@ pub enum RunError {
     /// The network.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// A password that cannot be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// What was to be done with a store.
     #[error(transparent)]
     Storage(#[from] StorageCliError),
@@ -42,6 +48,8 @@ pub enum RunError {
 pub fn run(cli: &Cli) -> ExitCode {
     let done = match &cli.command {
         Some(Command::CheckConfig { file }) => check_config(file),
+        Some(Command::HashPassword) => print_hash(),
+        Some(Command::NewToken) => print_token(),
         Some(Command::Demo { listen }) => in_runtime(listen.log_format, run_demo(listen)),
         Some(Command::Storage { command }) => {
             in_runtime(LogFormat::Text, async { Ok(storage_cli::run(command, env).await?) })
@@ -63,6 +71,25 @@ fn check_config(file: &Path) -> Result<(), RunError> {
     let count = config.services.len();
     let services = if count == 1 { "service" } else { "services" };
     say(&format!("{}: fine, {count} {services}", file.display()))
+}
+
+/// The longest line that is read for a password; bcrypt looks at less.
+const LONGEST_LINE: u64 = 4096;
+
+fn print_hash() -> Result<(), RunError> {
+    let password = if io::stdin().is_terminal() {
+        rpassword::prompt_password("Password: ")?
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().take(LONGEST_LINE).read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    say(&hash_password(&Secret::new(password))?)
+}
+
+fn print_token() -> Result<(), RunError> {
+    let new = NewToken::of(rand::random());
+    say(&format!("token: {}\ntoken_sha256: {}", new.token.expose(), new.sha256))
 }
 
 fn in_runtime(
@@ -95,11 +122,15 @@ async fn run_demo(args: &ListenArgs) -> Result<(), RunError> {
 
 async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Result<(), RunError> {
     let address = listener.local_addr()?;
-    if !address.ip().to_canonical().is_loopback() {
-        tracing::warn!(%address, "open to whoever reaches this address: there is no `web` configuration");
-    }
     let periskop = builder.build();
     let handle = periskop.handle().clone();
+    let (access, is_https) = (handle.access(), handle.config().web.tls.is_some());
+    match address.ip().to_canonical().is_loopback() {
+        false if access.is_open() => {
+            tracing::warn!(%address, "open to whoever reaches this address: `web` names no users and no tokens");
+        }
+        _ => tracing::info!(%address, "who may do what: {}", access.in_words()),
+    }
     let (stop, reloads) = signals::listen(move || {
         let handle = handle.clone();
         async move {
@@ -108,7 +139,9 @@ async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Res
         }
     })?;
     let reloads = tokio::spawn(reloads);
-    say(&format!("listening on {}", url_of(address)))?;
+    let url = url_of(address);
+    let url = if is_https { url.replacen("http", "https", 1) } else { url };
+    say(&format!("listening on {url}"))?;
     let served = periskop.serve(listener, async move {
         stop.await;
         tracing::info!("stopping");

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use periskop_client::Collector;
@@ -12,12 +11,13 @@ use periskop_core::discovery::Discovery;
 use periskop_core::engine::Engine;
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::{Observer, ReplicaId, ServiceName};
+use periskop_http::{Tls, TlsError};
 use periskop_storage::persist::Journal;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Guard};
+use crate::api;
 use crate::cli::Listen;
 use crate::clock;
 use crate::config::{Config, ConfigError, ServiceConfig};
@@ -25,9 +25,6 @@ use crate::driver::{Driver, INBOX};
 use crate::handle::{Handle, Parts};
 use crate::providers::Providers;
 use crate::stores::{self, NamedStore};
-
-/// How long requests may go on once the server is to stop.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A running server: it discovers, scrapes and merges until it is stopped or dropped.
 ///
@@ -55,8 +52,11 @@ pub enum ServeError {
     /// The listener's.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The certificates cannot be used.
+    #[error("web.tls_server_config: {0}")]
+    Tls(#[from] TlsError),
     /// A mistake of ours.
-    #[error("scraping has ended: {0}")]
+    #[error("a task has ended: {0}")]
     Panicked(tokio::task::JoinError),
 }
 
@@ -73,10 +73,13 @@ impl Periskop {
 
     /// API and pages, below the base path, to be merged into an application.
     ///
-    /// Who may reach it is the application's business; changes from other origins are refused
-    /// here.
+    /// What `web` of the configuration says of users, tokens and `anonymous` holds here too; without it,
+    /// who may reach this is the application's business. Changes from other origins are refused
+    /// in any case. The listener is the application's: TLS and `limits` have no effect. For the
+    /// delay of those who guess it must tell the client's address, as
+    /// `into_make_service_with_connect_info::<SocketAddr>()` does; else all are one client.
     pub fn router(&self) -> Router {
-        api::router(self.handle.clone(), Guard::default())
+        api::router(self.handle.clone(), false)
     }
 
     /// Serves on `listener` until `stop` completes, then stops; or until it is stopped by its
@@ -84,7 +87,7 @@ impl Periskop {
     ///
     /// # Errors
     ///
-    /// The listener's, or it has [ended](Self::ended) by itself.
+    /// The listener's, the certificates', or it has [ended](Self::ended) by itself.
     pub async fn serve(
         mut self,
         listener: TcpListener,
@@ -92,24 +95,21 @@ impl Periskop {
     ) -> Result<(), ServeError> {
         let address = listener.local_addr()?;
         self.handle.set_listening(address);
-        let guard = Guard { loopback: address.ip().to_canonical().is_loopback() };
-        let router = api::router(self.handle.clone(), guard);
-        let (stopping, stopped) = oneshot::channel();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-            stop.await;
-            // Whoever waited is gone only if serving is over.
-            let _ = stopping.send(());
-        });
-        let grace_is_over = async {
-            if stopped.await.is_ok() {
-                tokio::time::sleep(GRACE).await;
-            } else {
-                std::future::pending::<()>().await;
+        let web = self.handle.config().web.clone();
+        let tls = match web.tls {
+            None => None,
+            Some(settings) => {
+                let made = tokio::task::spawn_blocking(move || Tls::new(&settings, web.http2));
+                Some(made.await.map_err(ServeError::Panicked)??)
             }
         };
+        if let Some(tls) = &tls {
+            self.handle.set_tls(tls.clone());
+        }
+        let on_loopback = address.ip().to_canonical().is_loopback();
+        let router = api::router(self.handle.clone(), on_loopback);
         tokio::select! {
-            served = serving.into_future() => served?,
-            () = grace_is_over => tracing::warn!("some requests were cut off"),
+            () = periskop_http::serve(listener, router, tls, web.limits, stop) => {}
             // A server that answers and does not scrape would look well: it had better end.
             ended = self.ended() => return ended,
         }

@@ -10,7 +10,10 @@ use crate::cli::LogFormat;
 /// `info` on, and warnings of the libraries. Does nothing where a subscriber is there already.
 pub(crate) fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,periskop_server=info,periskop_discovery=info,periskop_storage=info")
+        EnvFilter::new(
+            "warn,periskop_server=info,periskop_discovery=info,periskop_http=info,\
+             periskop_storage=info",
+        )
     });
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

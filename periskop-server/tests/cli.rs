@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -41,6 +41,36 @@ fn check_config_tells_every_mistake_and_ends_with_1() {
     for line in ["line 1,", "line 2,", "line 3,"] {
         assert!(errors.contains(line), "{errors}");
     }
+}
+
+#[test]
+fn check_config_looks_into_the_files_of_the_web_configuration() {
+    let (code, _, errors) = check_config(
+        "web:\n  tls_server_config: {cert_file: no.crt, key_file: no.key}\n  tokens: [{name: a, role: read, token_file: no.token}]\n",
+    );
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("no.crt") && errors.contains("no.token"), "{errors}");
+}
+
+#[test]
+fn a_password_is_hashed_and_a_token_made_as_the_configuration_wants_them() {
+    let mut hashing = periskop()
+        .arg("hash-password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    hashing.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    let hash = text(&hashing.wait_with_output().unwrap().stdout).trim().to_owned();
+    let made = periskop().arg("new-token").output().unwrap().stdout;
+    let digest = text(&made).lines().find(|line| line.starts_with("token_sha256: ")).unwrap();
+    let (code, _, errors) = check_config(&format!(
+        "web:\n  basic_auth_users: {{ada: '{hash}'}}\n  tokens:\n  - name: ci\n    role: read\n    {digest}\n"
+    ));
+    assert_eq!(code, Some(0), "{errors}");
+    let refused = periskop().arg("hash-password").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("the password is empty"));
 }
 
 #[test]

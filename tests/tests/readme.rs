@@ -20,6 +20,7 @@ async fn its_configurations_are_valid() {
     let examples = blocks(&readme(), "yaml");
     assert!(!examples.is_empty());
     let directory = tempfile::tempdir().unwrap();
+    put_named_files(directory.path());
     let file = directory.path().join("periskop.yaml");
     for example in examples {
         std::fs::write(&file, &example).unwrap();
@@ -28,6 +29,19 @@ async fn its_configurations_are_valid() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}\nin\n{example}");
     }
+}
+
+/// The certificate and the token that the section about `web` names.
+fn put_named_files(directory: &std::path::Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let made = made.expect("a certificate can be made");
+    let put = |name: &str, text: &str| {
+        std::fs::write(directory.join(name), text).expect("a file can be written");
+    };
+    put("server.crt", &made.cert.pem());
+    put("server.key", &made.signing_key.serialize_pem());
+    std::fs::create_dir(directory.join("secrets")).expect("a directory can be made");
+    put("secrets/deploy-token", "a token of the example".replace(' ', "-").as_str());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `basic_auth_users`, `basic_auth_roles`, `tokens`, `anonymous`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use periskop_core::config::{At, Fields, Problems, Secret};
@@ -51,8 +52,8 @@ pub struct Token {
     pub secret: TokenSecret,
 }
 
-/// How a token is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a token is known. Its `Debug` tells only the way.
+#[derive(Clone, PartialEq, Eq)]
 pub enum TokenSecret {
     /// `token`: as it is.
     Inline(Secret),
@@ -60,6 +61,16 @@ pub enum TokenSecret {
     Sha256([u8; 32]),
     /// `token_file`: a file that holds it, white space around it apart.
     File(PathBuf),
+}
+
+impl fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("Inline(<secret>)"),
+            Self::Sha256(_) => f.write_str("Sha256(<secret>)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
 }
 
 /// What may be done without a credential.
@@ -234,12 +245,12 @@ fn token(at: &At<'_>, problems: &mut Problems, dir: &Path) -> Option<Token> {
     if let Err(wrong) = check_name(&name) {
         fields.problem("name", wrong);
     }
-    let (one, several) = (fields.has("role"), fields.has("roles"));
-    if one == several {
+    let given = ["role", "roles"].map(|key| fields.node(key));
+    if given.iter().flatten().count() != 1 {
         fields.problem("role", "a token needs either `role` or `roles`");
     }
-    let given = ["role", "roles"].map(|key| fields.section(key, roles));
-    let roles = given.into_iter().flatten().next().unwrap_or_default();
+    let roles = given.iter().flatten().find_map(|at| roles(at, fields.problems()));
+    let roles = roles.unwrap_or_default();
 
     let inline = fields.secret("token");
     let digest = fields.secret("token_sha256");

@@ -36,6 +36,9 @@ pub(super) fn rate_limit(at: &At<'_>, problems: &mut Problems) -> Option<Option<
     let mut fields = Fields::new(at, problems)?;
     let interval = fields.go_duration("interval").unwrap_or_default();
     let burst = number(&mut fields, "burst", 0..=1_000_000_u32).unwrap_or(0);
+    if interval > HOUR {
+        fields.problem("interval", "must not be above 1h");
+    }
     if !interval.is_zero() && burst == 0 {
         fields.problem("burst", "must be above 0, or no request would ever be let through");
     }

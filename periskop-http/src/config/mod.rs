@@ -183,3 +183,6 @@ pub(crate) use self::credentials::read_token;
 
 /// Names and roles of users.
 pub(crate) type Users = BTreeMap<String, User>;
+
+#[cfg(test)]
+mod tests;

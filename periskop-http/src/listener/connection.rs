@@ -159,10 +159,12 @@ impl Connection {
             () = told(&mut stopped) => connection.as_mut().graceful_shutdown(),
             () = in_flight.idle_for(self.limits.idle_timeout) => {
                 connection.as_mut().graceful_shutdown();
-                // Whoever keeps answering pings has had a minute.
-                let _ = tokio::time::timeout(FAREWELL, connection).await;
+                // What was answered may still be on its way.
+                let _ = tokio::time::timeout(self.limits.idle_timeout, connection).await;
                 return;
             }
+            // Of one stream; what the whole connection does not read, its writes tell.
+            () = in_flight.stalled_for(self.limits.write_timeout) => return,
         }
         let _ = connection.await;
     }

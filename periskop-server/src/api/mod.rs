@@ -1,33 +1,33 @@
 //! The HTTP interface: the reference's routes, and `/api/v1` beyond them.
 
-mod guard;
 mod json;
+mod need;
 mod path;
 mod reference;
 mod v1;
 mod view;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use tower::ServiceExt;
 
-pub(crate) use self::guard::Guard;
 pub(crate) use self::view::without_userinfo;
 use crate::handle::{Handle, ReloadError};
 use crate::ui;
-pub use periskop_http::Problem;
+use periskop_http::{BodyLimit, Guard, Problem};
 
 /// What a request may bring along: a reason, never a payload.
-const BODY_LIMIT: usize = 64 * 1024;
+const BODY: BodyLimit = BodyLimit { bytes: 64 * 1024, patience: Duration::from_secs(10) };
 
-/// All routes, pages included, guarded.
-pub(crate) fn router(handle: Handle, guard: Guard) -> Router {
+/// All routes, pages included, guarded: who may do what stands in the configuration. `on_loopback`:
+/// nothing but loopback is listened on.
+pub(crate) fn router(handle: Handle, on_loopback: bool) -> Router {
     let base_path = handle.base_path().to_owned();
     let routes = Router::new()
         .nest("/api/v1", v1::router().fallback(unknown))
@@ -41,10 +41,26 @@ pub(crate) fn router(handle: Handle, guard: Guard) -> Router {
         .fallback(reference::services)
         .method_not_allowed_fallback(wrong_method)
         .with_state(handle.clone());
-    let routes = ui::routes::mount(handle, routes)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn_with_state(Arc::new(guard), guard::guard));
+    let routes = BODY.around(ui::routes::mount(handle.clone(), routes));
+    let (speaker, counter) = (handle.clone(), handle.clone());
+    let routes = Guard::new(handle.access().clone(), need::need)
+        .on_loopback(on_loopback)
+        .in_words(move |parts, problem| refusal(&speaker, parts, problem))
+        .counting(move |refusal| counter.metrics().refused(refusal))
+        .around(routes);
     if base_path.is_empty() { routes } else { below(&base_path, routes) }
+}
+
+/// A page for browsers, problem+json for the API, plain text on the reference's routes, whose
+/// readers show it as it is.
+fn refusal(handle: &Handle, parts: &Parts, problem: Problem) -> Response {
+    if let Some(page) = ui::routes::refusal(handle, parts, &problem) {
+        page
+    } else if parts.uri.path().starts_with("/api/") {
+        problem.into_response()
+    } else {
+        problem.into_text()
+    }
 }
 
 /// The same routes below a path. `nest` takes the path itself for the top, and not the path with

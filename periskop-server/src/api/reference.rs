@@ -3,13 +3,13 @@
 //! Shapes, statuses and plain-text reasons are the reference's; where they differ it is on
 //! purpose, and a test names each place.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use periskop_core::aggregate::{Act, Status};
 use periskop_core::view::ErrorView;
 use periskop_core::{AggregateId, AggregationKey, ServiceName};
-use periskop_http::Problem;
+use periskop_http::{Principal, Problem};
 use periskop_storage::persist::Journal;
 
 use super::json::Json;
@@ -22,7 +22,12 @@ use crate::metrics::Format;
 const OCCURRENCES: usize = 100;
 
 /// Everything below `/services`, by the path as it came.
-pub(super) async fn services(State(handle): State<Handle>, method: Method, uri: Uri) -> Response {
+pub(super) async fn services(
+    State(handle): State<Handle>,
+    principal: Option<Extension<Principal>>,
+    method: Method,
+    uri: Uri,
+) -> Response {
     let reads = matches!(method, Method::GET | Method::HEAD);
     if path::is_services(uri.path()) {
         return match reads {
@@ -35,7 +40,9 @@ pub(super) async fn services(State(handle): State<Handle>, method: Method, uri: 
     }
     let errors = path::error(uri.path(), uri.query());
     match (errors.is_empty(), path::service(uri.path()).is_some()) {
-        (false, _) if method == Method::DELETE => resolve(&handle, errors).await,
+        (false, _) if method == Method::DELETE => {
+            resolve(&handle, principal.as_deref(), errors).await
+        }
         (_, true) => not_allowed(&method, "GET, HEAD, OPTIONS"),
         (false, _) => not_allowed(&method, "DELETE, OPTIONS"),
         (true, false) => StatusCode::NOT_FOUND.into_response(),
@@ -104,7 +111,11 @@ fn aggregate(json: &mut Json, error: ErrorView<'_>) {
     json.close(b']').member("created_at", error.first_seen().as_secs()).close(b'}');
 }
 
-async fn resolve(handle: &Handle, readings: Vec<(String, String)>) -> Response {
+async fn resolve(
+    handle: &Handle,
+    principal: Option<&Principal>,
+    readings: Vec<(String, String)>,
+) -> Response {
     let ids = readings.into_iter().map(|(service, key)| AggregateId {
         service: ServiceName::from(service),
         key: AggregationKey::from(key),
@@ -114,7 +125,8 @@ async fn resolve(handle: &Handle, readings: Vec<(String, String)>) -> Response {
         handle.metrics().application_error("resolve_error");
         return Problem::not_found("there is no such error").into_text();
     };
-    match handle.act(&id, Act::Resolve, "", "").await {
+    let by = principal.and_then(Principal::name).unwrap_or_default();
+    match handle.act(&id, Act::Resolve, by, "").await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error @ ActError::Unknown(_)) => Problem::not_found(error.to_string()).into_text(),
         Err(error) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_text(),
@@ -155,7 +167,10 @@ pub(super) async fn metrics(State(handle): State<Handle>, headers: HeaderMap) ->
     let options = handle.config().metrics;
     let started = handle.started();
     let store = handle.journal().map(Journal::figures);
-    let page = handle.read(|e| handle.metrics().page(e, store.as_ref(), started, options, format));
+    let page = handle.read(|engine| {
+        let (metrics, tls) = (handle.metrics(), handle.tls());
+        metrics.page(engine, store.as_ref(), tls, started, options, format)
+    });
     ([(header::CONTENT_TYPE, format.content_type())], page).into_response()
 }
 

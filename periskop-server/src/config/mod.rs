@@ -20,6 +20,7 @@ use std::time::Duration;
 use periskop_core::Settings;
 use periskop_core::config::{self, At, Fields, Node, Problems, Value};
 use periskop_core::redact::Redaction;
+use periskop_http::WebConfig;
 use periskop_storage::StoreSpec;
 
 pub use scraper::ScraperConfig;
@@ -41,6 +42,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// What is masked before it is kept.
     pub redact: Redaction,
+    /// Who may reach the server, and how.
+    pub web: WebConfig,
     /// The file as it was read, secrets hidden, for people.
     source: Node,
 }
@@ -83,13 +86,15 @@ impl Default for Config {
             state: Settings::default(),
             metrics: MetricsConfig { target_label: true },
             redact: Redaction::default(),
+            web: WebConfig::default(),
             source: Node::mapping::<String, Node>([]),
         }
     }
 }
 
 impl Config {
-    /// Reads a file. Names of files in it are relative to its directory.
+    /// Reads a file. Names of files in it are relative to its directory. The files that `web` names
+    /// are looked into; those that are needed for scraping are read when they are.
     ///
     /// # Errors
     ///
@@ -98,8 +103,10 @@ impl Config {
         let text = std::fs::read_to_string(file)
             .map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
         let dir = file.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, dir)
-            .map_err(|problems| ConfigError::Wrong { file: file.into(), problems })
+        let wrong = |problems| ConfigError::Wrong { file: file.into(), problems };
+        let config = Self::parse(&text, dir).map_err(wrong)?;
+        config.web.check_files("web.").map_err(wrong)?;
+        Ok(config)
     }
 
     /// Reads the text of a file in the directory `dir`.
@@ -178,12 +185,10 @@ fn decode(
     }
     let metrics = fields.section("metrics", metrics).unwrap_or(default.metrics);
     let redact = fields.section("redact", redact::decode).unwrap_or_default();
-    if fields.node("web").is_some_and(|web| !is_empty(web.node)) {
-        fields.problem("web", "access control is not supported yet; leave `web` out or empty");
-    }
+    let web = fields.section("web", |at, p| WebConfig::decode(at, p, dir)).unwrap_or_default();
     fields.finish();
     let repository = repository.unwrap_or(default.repository);
-    Some(Config { repository, services, state, metrics, redact, source: Node::null() })
+    Some(Config { repository, services, state, metrics, redact, web, source: Node::null() })
 }
 
 fn metrics(at: &At<'_>, problems: &mut Problems) -> Option<MetricsConfig> {
@@ -298,7 +303,7 @@ services:
   scraper: {scheme: gopher, refresh_interval: 0s}
 occurrences_per_error: 101
 retention: 1m
-web: {basic_auth_users: {}}
+web: {basic_auth_users: {a: p4ss}}
 ",
         );
         let expected = [
@@ -313,7 +318,7 @@ web: {basic_auth_users: {}}
             (9, "refresh_interval: must be above 0"),
             (10, "must be 1 to 100"),
             (11, "must be at least 1h"),
-            (12, "access control is not supported yet"),
+            (12, "web.basic_auth_users.a: expected a bcrypt hash"),
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (line, message) in expected {

@@ -3,10 +3,11 @@
 use periskop_core::config::{Node, Secret, Value};
 
 /// Keys whose value is a secret wherever they stand: those of Prometheus's HTTP client settings
-/// and of its discovery mechanisms, and of the repository. Unknown keys are refused before, so
+/// and of its discovery mechanisms, of the repository and of the web configuration. Unknown keys are refused before, so
 /// this list is whole.
-const SECRET: [&str; 16] = [
+const SECRET: [&str; 18] = [
     "application_credential_secret",
+    "basic_auth_users",
     "bearer_token",
     "client_certificate_key",
     "client_secret",
@@ -22,6 +23,7 @@ const SECRET: [&str; 16] = [
     "secret_token",
     "secrets",
     "token",
+    "token_sha256",
 ];
 
 /// The same tree with `<secret>` for each secret, and without passwords in URLs.
@@ -98,6 +100,17 @@ services:
 repository:
   dsn: user:hunter2@tcp(db)/x
   dsn_file: secrets/dsn
+web:
+  tls_server_config:
+    cert_file: server.crt
+    key: hunter2
+  basic_auth_users:
+    ada: hunter2
+  tokens:
+  - name: robot
+    token: hunter2
+  - name: other
+    token_sha256: hunter2
 ";
         let shown = hidden(parse(text).unwrap()).to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -109,6 +122,9 @@ repository:
             "sd.example/targets",
             "dsn: <secret>",
             "dsn_file: secrets/dsn",
+            "cert_file: server.crt",
+            "ada: <secret>",
+            "name: robot",
         ] {
             assert!(shown.contains(kept), "{kept}: {shown}");
         }

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
+use periskop_http::{Refusal, Tls};
 use periskop_storage::persist::{Durations, Figures};
 
 pub(crate) use self::exposition::Format;
@@ -36,6 +37,7 @@ struct Counters {
     pruned_incarnations: u64,
     pruned_errors: u64,
     reload: Option<Reload>,
+    refused: BTreeMap<Refusal, u64>,
 }
 
 /// The scrapes of one service.
@@ -87,6 +89,11 @@ impl Metrics {
         *self.counters().application_errors.entry(kind).or_default() += 1;
     }
 
+    /// A request was refused before it reached a route.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        *self.counters().refused.entry(refusal).or_default() += 1;
+    }
+
     /// Something was forgotten for its age.
     pub(crate) fn pruned(&self, errors: usize, incarnations: usize) {
         let mut counters = self.counters();
@@ -117,6 +124,7 @@ impl Metrics {
         &self,
         engine: &Engine,
         store: Option<&Figures>,
+        tls: Option<&Tls>,
         started: Timestamp,
         options: MetricsConfig,
         format: Format,
@@ -128,9 +136,11 @@ impl Metrics {
             let counters = self.counters();
             counters.scrapes(&mut page);
             counters.application(&mut page);
+            counters.refusals(&mut page);
             state(&mut page, engine, &counters);
         }
         self::store(&mut page, store);
+        self::tls(&mut page, tls);
         let mut occurrences = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
         occurrences.write(&mut page, engine.state(), options);
         page.finish()
@@ -199,6 +209,18 @@ impl Counters {
         }
     }
 
+    fn refusals(&self, page: &mut Page) {
+        let mut family = page.family(
+            "periskop_http_requests_refused_total",
+            Kind::Counter,
+            "Requests refused before they reached a route, by reason.",
+        );
+        for refusal in Refusal::ALL {
+            let count = self.refused.get(&refusal).copied().unwrap_or_default();
+            family.sample(&[("reason", refusal.as_str())], count);
+        }
+    }
+
     fn application(&self, page: &mut Page) {
         let mut family = page.family(
             "periskop_application_errors_total",
@@ -233,6 +255,17 @@ impl Counters {
             }
         }
     }
+}
+
+/// Whether the certificates on disk are those in force.
+fn tls(page: &mut Page, tls: Option<&Tls>) {
+    let Some(tls) = tls else { return };
+    page.family(
+        "periskop_tls_files_in_force",
+        Kind::Gauge,
+        "Whether the files of TLS are in force as they are now.",
+    )
+    .sample(&[], tls.trouble().is_none());
 }
 
 fn build_info(page: &mut Page, started: Timestamp) {

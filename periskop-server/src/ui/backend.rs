@@ -31,8 +31,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The server as it is shown.
     fn status(&self) -> StatusPage;
 
-    /// Does something to an error.
-    async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused>;
+    /// Does something to an error, for `by`, who may be nobody in particular.
+    async fn act(&self, id: &AggregateId, act: Act, by: &str) -> Result<(), Refused>;
 }
 
 /// Why an action was not done.

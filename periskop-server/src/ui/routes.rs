@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Extension, Path, RawQuery, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use periskop_core::AggregateId;
 use periskop_core::aggregate::Act;
+use periskop_http::{Principal, Problem};
 use url::form_urlencoded;
 
 use super::backend::{Backend, Refused};
@@ -75,14 +77,32 @@ async fn for_browsers(State(server): State<Server>, request: Request, next: Next
     response
 }
 
-/// Whether somebody wants to look at the answer. htmx asks for anything, and says who it is.
+/// A page that says why a request was refused before it reached a route; `None` for programs. It
+/// tells nothing of the server: who reads it may be anybody.
+pub fn refusal(backend: &impl Backend, parts: &Parts, problem: &Problem) -> Option<Response> {
+    let path = parts.uri.path();
+    if !is_for_people(&parts.headers) || FOR_PROGRAMS.iter().any(|start| path.starts_with(start)) {
+        return None;
+    }
+    let base = backend.base_path().to_owned();
+    let site = Site { base, now: backend.now(), notice: None };
+    let (status, detail) = (problem.status(), Text::clip(problem.detail(), 2_000));
+    let title = status.canonical_reason().unwrap_or("Refused");
+    let page = ProblemPage { status: status.as_u16(), title, detail };
+    Some(html(status, site.problem(&page)))
+}
+
 fn is_browser(method: &Method, headers: &HeaderMap) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && is_for_people(headers)
+}
+
+/// Whether somebody wants to look at the answer. htmx asks for anything, and says who it is.
+fn is_for_people(headers: &HeaderMap) -> bool {
     let says = |name: &str, word: &str| {
         let values = headers.get_all(name);
         values.iter().any(|v| v.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains(word)))
     };
-    matches!(*method, Method::GET | Method::HEAD)
-        && (says("accept", "text/html") || says("hx-request", "true"))
+    says("accept", "text/html") || says("hx-request", "true")
 }
 
 fn vary(response: &mut Response) {
@@ -141,23 +161,31 @@ fn show(server: &Server, id: &AggregateId, asked: &Asked) -> Response {
 
 async fn act(
     State(server): State<Server>,
+    principal: Option<Extension<Principal>>,
     Path((service, key)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
-    perform(&server, &AggregateId { service: service.into(), key: key.into() }, &body).await
+    let id = AggregateId { service: service.into(), key: key.into() };
+    perform(&server, principal.as_deref(), &id, &body).await
 }
 
 async fn act_by_query(
     State(server): State<Server>,
+    principal: Option<Extension<Principal>>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    perform(&server, &Asked::parse(query.as_deref()).id(), &body).await
+    perform(&server, principal.as_deref(), &Asked::parse(query.as_deref()).id(), &body).await
 }
 
 /// Does what the form says and shows the error again. That the request comes from one of our own
 /// pages is checked before it gets here, as for the API.
-async fn perform(server: &Server, id: &AggregateId, form: &[u8]) -> Response {
+async fn perform(
+    server: &Server,
+    principal: Option<&Principal>,
+    id: &AggregateId,
+    form: &[u8],
+) -> Response {
     let asked = form_urlencoded::parse(form).find(|(name, _)| name == "act");
     let act = match asked.as_ref().map(|(_, value)| &**value) {
         Some("resolve") => Act::Resolve,
@@ -167,7 +195,8 @@ async fn perform(server: &Server, id: &AggregateId, form: &[u8]) -> Response {
             return problem(server, StatusCode::BAD_REQUEST, "Not understood", detail);
         }
     };
-    match server.act(id, act).await {
+    let by = principal.and_then(Principal::name).unwrap_or_default();
+    match server.act(id, act, by).await {
         Ok(()) => {
             let path = link::error(id.service.as_str(), id.key.as_str());
             Redirect::to(&format!("{}{path}", server.base_path())).into_response()

@@ -73,12 +73,18 @@ impl World {
     }
 
     pub(super) fn act(&mut self, service: &str, key: &str, act: Act) {
-        self.try_act(&AggregateId { service: service.into(), key: key.into() }, act).unwrap();
+        let id = AggregateId { service: service.into(), key: key.into() };
+        self.try_act(&id, act, "ada").unwrap();
     }
 
-    pub(super) fn try_act(&mut self, id: &AggregateId, act: Act) -> Result<(), UnknownError> {
+    pub(super) fn try_act(
+        &mut self,
+        id: &AggregateId,
+        act: Act,
+        by: &str,
+    ) -> Result<(), UnknownError> {
         self.acts += 1;
-        self.observer.act(self.now, id, ActionId(self.acts), act, "ada", "").map(drop)
+        self.observer.act(self.now, id, ActionId(self.acts), act, by, "").map(drop)
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {

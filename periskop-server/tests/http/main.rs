@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
 
+mod access;
 mod changes;
 mod lifecycle;
 mod reference;

@@ -1,8 +1,8 @@
 //! What people do to errors.
 
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use periskop_core::aggregate::Act;
@@ -10,12 +10,13 @@ use serde::Deserialize;
 
 use super::{Named, errors};
 use crate::handle::{ActError, Handle};
-use periskop_http::Problem;
+use periskop_http::{Principal, Problem};
 
 /// The longest reason or name that is kept, in bytes.
 const LONGEST: usize = 4096;
 
-/// Who does it, and why. Both may be left out, and so may the whole body.
+/// Who does it, and why. Both may be left out, and so may the whole body. Where somebody has
+/// authenticated, theirs is the name, whatever stands here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Reason {
@@ -26,31 +27,35 @@ struct Reason {
 /// `POST …/resolve`: dealt with; whatever is new from now on brings it back.
 pub(super) async fn resolve(
     State(handle): State<Handle>,
+    principal: Option<Extension<Principal>>,
     named: Named,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    act(&handle, &named, Act::Resolve, body).await
+    act(&handle, principal.as_deref(), &named, Act::Resolve, body).await
 }
 
 /// `POST …/reopen`: not dealt with after all.
 pub(super) async fn reopen(
     State(handle): State<Handle>,
+    principal: Option<Extension<Principal>>,
     named: Named,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    act(&handle, &named, Act::Reopen, body).await
+    act(&handle, principal.as_deref(), &named, Act::Reopen, body).await
 }
 
 /// Answers with the error as it is then.
 async fn act(
     handle: &Handle,
+    principal: Option<&Principal>,
     named: &Named,
     act: Act,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|refused| Problem::new(refused.status(), refused.body_text()))?;
     let Reason { by, why } = Reason::parse(&body)?;
-    let (by, why) = (by.unwrap_or_default(), why.unwrap_or_default());
+    let known = principal.and_then(Principal::name).map(str::to_owned);
+    let (by, why) = (known.or(by).unwrap_or_default(), why.unwrap_or_default());
     match handle.act(&named.0, act, by, why).await {
         Ok(()) => errors::whole(handle, named),
         Err(ActError::Unknown(_)) => Err(named.unknown()),

@@ -72,8 +72,8 @@ pub(super) async fn runtime_info(State(handle): State<Handle>) -> Response {
             .member("reloadConfigSuccess", reload.is_none_or(|(is_good, _)| is_good))
             .member("lastConfigTime", time(reload.and_then(|r| r.1).unwrap_or(handle.started())))
             .member("listenAddress", handle.listening().map(|address| address.to_string()))
-            // Nobody is asked who they are: worth a look where the address is not loopback.
-            .member("accessControl", false)
+            // Whether anybody is asked who they are: worth a look where the address is not loopback.
+            .member("accessControl", !handle.access().is_open())
             .name("store");
         match handle.store() {
             None => json.value(None::<&str>),

@@ -51,8 +51,8 @@ impl Backend for Fake {
         fixture::status()
     }
 
-    async fn act(&self, id: &AggregateId, act: Act) -> Result<(), Refused> {
-        self.world.lock().unwrap().try_act(id, act).map_err(|_| Refused::Unknown)
+    async fn act(&self, id: &AggregateId, act: Act, by: &str) -> Result<(), Refused> {
+        self.world.lock().unwrap().try_act(id, act, by).map_err(|_| Refused::Unknown)
     }
 }
 
