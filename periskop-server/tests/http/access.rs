@@ -66,8 +66,7 @@ const TRIAGE: &str = "Bearer token-that-triages";
 const PUSH: &str = "Bearer token-that-pushes";
 const ADMIN: &str = "Bearer token-of-the-admin";
 
-const TOKENS: &str = "\
-  - {name: reader, role: read, token: token-that-reads}
+const TOKENS: &str = "  - {name: reader, role: read, token: token-that-reads}
   - {name: robot, role: triage, token: token-that-triages}
   - {name: batch, role: push, token: token-that-pushes}
   - {name: boss, role: admin, token: token-of-the-admin}
@@ -172,7 +171,7 @@ fn id() -> AggregateId {
 
 fn write(folder: &Path, target: SocketAddr, web: &str) {
     let services = format!(
-        "services: [{{name: s, static_configs: [{{targets: ['{target}']}}], scraper: {{refresh_interval: 1m}}}}]"
+        "services: [{{name: s, static_configs: [{{targets: ['{target}']}}], scraper: {{refresh_interval: 200ms}}}}]"
     );
     std::fs::write(folder.join("periskop.yaml"), format!("{services}\nweb:\n{web}")).unwrap();
 }
