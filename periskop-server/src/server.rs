@@ -79,7 +79,7 @@ impl Periskop {
     /// delay of those who guess it must tell the client's address, as
     /// `into_make_service_with_connect_info::<SocketAddr>()` does; else all are one client.
     pub fn router(&self) -> Router {
-        api::router(self.handle.clone(), false)
+        api::router(&self.handle, false)
     }
 
     /// Serves on `listener` until `stop` completes, then stops; or until it is stopped by its
@@ -107,7 +107,7 @@ impl Periskop {
             self.handle.set_tls(tls.clone());
         }
         let on_loopback = address.ip().to_canonical().is_loopback();
-        let router = api::router(self.handle.clone(), on_loopback);
+        let router = api::router(&self.handle, on_loopback);
         tokio::select! {
             () = periskop_http::serve(listener, router, tls, web.limits, stop) => {}
             // A server that answers and does not scrape would look well: it had better end.

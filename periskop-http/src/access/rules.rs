@@ -94,7 +94,8 @@ impl Rules {
         *looked = Some(now);
         let rules = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || {
-            rules.tokens.iter().fold(false, |changed, token| token.read() || changed)
+            // All of them, also after one that has changed.
+            rules.tokens.iter().filter(|token| token.read()).count() > 0
         });
         // It fails only while the runtime ends.
         read.await.unwrap_or(false)

@@ -22,11 +22,8 @@ pub(super) struct AcceptAny {
 }
 
 impl AcceptAny {
-    pub(super) fn new(
-        provider: Arc<CryptoProvider>,
-        is_required: bool,
-    ) -> Arc<dyn ClientCertVerifier> {
-        Arc::new(Self { provider, is_required })
+    pub(super) fn new(provider: Arc<CryptoProvider>, is_required: bool) -> Self {
+        Self { provider, is_required }
     }
 }
 

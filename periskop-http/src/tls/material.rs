@@ -63,8 +63,8 @@ impl Material {
     ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let verifier: Arc<dyn ClientCertVerifier> = match settings.client_auth {
             ClientAuth::NoCert => return Ok(Arc::new(NoClientAuth)),
-            ClientAuth::Request => AcceptAny::new(Arc::clone(provider), false),
-            ClientAuth::RequireAny => AcceptAny::new(Arc::clone(provider), true),
+            ClientAuth::Request => Arc::new(AcceptAny::new(Arc::clone(provider), false)),
+            ClientAuth::RequireAny => Arc::new(AcceptAny::new(Arc::clone(provider), true)),
             ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
                 let mut roots = RootCertStore::empty();
                 let authorities =

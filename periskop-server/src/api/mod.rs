@@ -27,7 +27,7 @@ const BODY: BodyLimit = BodyLimit { bytes: 64 * 1024, patience: Duration::from_s
 
 /// All routes, pages included, guarded: who may do what stands in the configuration. `on_loopback`:
 /// nothing but loopback is listened on.
-pub(crate) fn router(handle: Handle, on_loopback: bool) -> Router {
+pub(crate) fn router(handle: &Handle, on_loopback: bool) -> Router {
     let base_path = handle.base_path().to_owned();
     let routes = Router::new()
         .nest("/api/v1", v1::router().fallback(unknown))

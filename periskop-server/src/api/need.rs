@@ -19,9 +19,9 @@ pub(super) fn need(method: &Method, uri: &Uri) -> Role {
 }
 
 fn is_below(path: &str, tops: &[&str]) -> bool {
-    let below =
-        |top: &&str| path.strip_prefix(*top).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-    tops.iter().any(|top| below(&top))
+    tops.iter().any(|top| {
+        path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn single_slash(path: &str) -> &str {
