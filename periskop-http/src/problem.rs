@@ -7,7 +7,8 @@ use serde::Serialize;
 /// Why a request was not done, in words that its sender can act on.
 ///
 /// Answers `application/problem+json` with `type` (always `about:blank`), `title`, `status`,
-/// `detail` and, where there is one, `suggestion`.
+/// `detail` and, where there is one, `suggestion` and the place of what is wrong in the body:
+/// `offset`, `line`, `column`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
     #[serde(rename = "type")]
@@ -18,6 +19,16 @@ pub struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggestion: Option<String>,
+    #[serde(flatten)]
+    place: Option<Place>,
+}
+
+/// A place in the body of a request.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Place {
+    offset: usize,
+    line: usize,
+    column: usize,
 }
 
 impl Problem {
@@ -29,6 +40,7 @@ impl Problem {
             status,
             detail: detail.into(),
             suggestion: None,
+            place: None,
         }
     }
 
@@ -61,6 +73,13 @@ impl Problem {
     #[must_use]
     pub fn with_suggestion(mut self, suggestion: impl Into<String>) -> Self {
         self.suggestion = Some(suggestion.into());
+        self
+    }
+
+    /// Where in the body: the byte from 0, its line and its column in bytes from 1.
+    #[must_use]
+    pub fn at(mut self, offset: usize, line: usize, column: usize) -> Self {
+        self.place = Some(Place { offset, line, column });
         self
     }
 

@@ -1,6 +1,7 @@
 //! The command line: what was asked for, out of flags, environment and defaults.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -38,6 +39,10 @@ pub struct Cli {
     /// out, and it is answered 429.
     #[arg(long, value_name = "N", default_value_t = Settings::default().errors_limit)]
     pub errors_limit: usize,
+    /// Who may reach it: Prometheus's web configuration, and tokens with roles. It is read again at
+    /// a hangup signal.
+    #[arg(long = "web.config", value_name = "FILE", env = "PERISKOP_WEB_CONFIG")]
+    pub web_config: Option<PathBuf>,
     /// Logs for people, or one JSON object a line.
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -54,7 +59,7 @@ pub enum LogFormat {
 }
 
 impl Cli {
-    /// The address to listen on. Loopback, unless told otherwise: there is no access control yet.
+    /// The address to listen on. Loopback, unless told otherwise.
     pub fn address(&self) -> SocketAddr {
         self.listen.unwrap_or((Ipv4Addr::LOCALHOST, self.port).into())
     }

@@ -1,7 +1,7 @@
 //! The gateway itself: an observer that hears pushes, and what it exports.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use periskop_client::{Capture, Collector};
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::wire::exporter::{Limits, Options, line_and_column, parse};
 use periskop_core::{ReplicaId, Timestamp};
+use periskop_http::Access;
 use periskop_storage::persist::StoreStatus;
 use tokio::sync::Semaphore;
 
@@ -21,6 +22,7 @@ use crate::keeping::{Keeping, Stored};
 use crate::metrics::Metrics;
 use crate::push_error::{PushError, Pushed};
 use crate::pushers::Pusher;
+use crate::web::Web;
 
 /// What a gateway keeps, and what a push may cost.
 #[derive(Clone, Debug)]
@@ -157,13 +159,14 @@ impl Gateway {
     }
 
     /// All routes, to be served or mounted. Pushes from foreign origins are refused here; who else
-    /// may reach it is the application's business. [`Self::keep_house`] is to run beside it, and
-    /// [`Self::finish`] after it.
-    pub fn router(&self) -> Router {
-        http::router(self.clone(), false)
+    /// may reach it is for `access` to say, or for the application if that is
+    /// [open](Web::open). [`Self::keep_house`] is to run beside it, and [`Self::finish`] after it.
+    pub fn router(&self, access: Access) -> Router {
+        http::router(self.clone(), access, false)
     }
 
-    /// Serves on `listener` until `stop` completes and what was begun is answered.
+    /// Serves on `listener`, to whom `web` lets in, until `stop` completes and what was begun is
+    /// answered.
     ///
     /// # Errors
     ///
@@ -171,14 +174,14 @@ impl Gateway {
     pub async fn serve(
         self,
         listener: tokio::net::TcpListener,
+        web: Web,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let is_loopback = listener.local_addr()?.ip().to_canonical().is_loopback();
-        let routes = http::router(self.clone(), is_loopback)
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, routes).with_graceful_shutdown(stop);
+        let Web { access, tls, limits } = web;
+        let routes = http::router(self.clone(), access, is_loopback);
         tokio::select! {
-            done = served.into_future() => done?,
+            () = periskop_http::serve(listener, routes, tls, limits, stop) => {}
             error = self.keep_house() => return Err(error.into()),
         }
         Ok(self.finish().await?)

@@ -9,12 +9,12 @@
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! use periskop_core::ReplicaId;
-//! use periskop_pushgw::{Gateway, Settings};
+//! use periskop_pushgw::{Gateway, Settings, Web};
 //!
 //! // Mounted into an application, or by itself:
 //! let gateway = Gateway::new(Settings::default(), ReplicaId::from_u64(rand::random()));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:7878").await?;
-//! gateway.serve(listener, std::future::pending()).await?;
+//! gateway.serve(listener, Web::open(), std::future::pending()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -34,10 +34,12 @@ mod metrics;
 mod push_error;
 mod pushers;
 mod run;
+mod web;
 
 pub use gateway::{Gateway, ServeError, Settings};
 pub use push_error::{PushError, Pushed};
 pub use run::{RunError, run};
+pub use web::Web;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

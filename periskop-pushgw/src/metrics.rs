@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     pushes: Counter,
     refused: Family<Reason, Counter>,
+    requests_refused: Family<Reason, Counter>,
     skipped: Counter,
     warnings: Counter,
     errors: Gauge,
@@ -27,7 +28,7 @@ pub(crate) struct Metrics {
     store_failures: Gauge,
 }
 
-/// Why a push was refused: one of a handful of words.
+/// Why something was refused: one of a handful of words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -39,6 +40,7 @@ impl Metrics {
             registry: Registry::with_prefix("periskop_pushgw"),
             pushes: Counter::default(),
             refused: Family::default(),
+            requests_refused: Family::default(),
             skipped: Counter::default(),
             warnings: Counter::default(),
             errors: Gauge::default(),
@@ -55,6 +57,11 @@ impl Metrics {
             "pushes_refused",
             "Pushes of which nothing was merged, by reason",
             metrics.refused.clone(),
+        );
+        registry.register(
+            "requests_refused",
+            "Requests refused before they reached a route, by reason",
+            metrics.requests_refused.clone(),
         );
         registry.register(
             "errors_skipped",
@@ -108,13 +115,15 @@ impl Metrics {
                 self.skipped.inc_by(pushed.skipped as u64);
                 self.warnings.inc_by(pushed.warnings.len() as u64);
             }
-            Err(error) => self.refused(error.reason()),
+            Err(error) => {
+                self.refused.get_or_create(&Reason { reason: error.reason() }).inc();
+            }
         }
     }
 
-    /// A request was refused for this reason.
+    /// A request was refused for this reason before it reached a route.
     pub(crate) fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Reason { reason }).inc();
+        self.requests_refused.get_or_create(&Reason { reason }).inc();
     }
 
     /// The content type and text of an answer: OpenMetrics, which Prometheus reads.

@@ -2,15 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use periskop_core::ReplicaId;
 use periskop_core::storage::StorageError;
+use periskop_http::{TlsError, WebConfig, WebConfigError};
 use periskop_storage::StoreSpec;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, LogFormat};
 use crate::gateway::{Gateway, ServeError};
+use crate::web::Web;
 
 /// Why the gateway did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,12 @@ pub enum RunError {
         /// Why not.
         source: io::Error,
     },
+    /// Who may reach it.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
+    /// The certificates.
+    #[error("tls_server_config: {0}")]
+    Tls(#[from] TlsError),
     /// The store.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -50,14 +59,15 @@ pub fn run(cli: &Cli) -> ExitCode {
 }
 
 async fn serve(cli: &Cli) -> Result<(), RunError> {
+    let config = web_config(cli.web_config.as_deref())?;
+    let web = Web::new(&config)?;
     let address = cli.address();
     let listener = tokio::net::TcpListener::bind(address).await;
     let listener = listener.map_err(|source| RunError::Listen { address, source })?;
     let address = listener.local_addr()?;
-    if !address.ip().to_canonical().is_loopback() {
-        tracing::warn!(%address, "open to whoever reaches this address");
-    }
+    tell_who_may(&web, address);
     let stop = stop_signal()?;
+    let reloads = reload_at_hangup(cli.web_config.clone(), config, web.clone())?;
     let (settings, id) = (cli.settings(), ReplicaId::from_u64(rand::random()));
     let gateway = match &cli.storage {
         StoreSpec::Memory => Gateway::new(settings, id),
@@ -66,8 +76,45 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
             Gateway::open(settings, id, &spec.to_string(), storage).await?
         }
     };
-    say(&format!("listening on http://{address}"))?;
-    Ok(gateway.serve(listener, stop).await?)
+    let scheme = if web.tls.is_some() { "https" } else { "http" };
+    say(&format!("listening on {scheme}://{address}"))?;
+    let reloads = tokio::spawn(reloads);
+    let served = gateway.serve(listener, web, stop).await;
+    reloads.abort();
+    Ok(served?)
+}
+
+fn web_config(file: Option<&Path>) -> Result<WebConfig, WebConfigError> {
+    file.map(WebConfig::load).transpose().map(Option::unwrap_or_default)
+}
+
+fn tell_who_may(web: &Web, address: SocketAddr) {
+    let is_loopback = address.ip().to_canonical().is_loopback();
+    match (is_loopback, web.access.is_open()) {
+        (false, true) => tracing::warn!(
+            %address,
+            "open to whoever reaches this address: --web.config names no users and no tokens"
+        ),
+        _ => tracing::info!(%address, "who may do what: {}", web.access.in_words()),
+    }
+}
+
+/// Reads the file again; a wrong one changes nothing and is told.
+fn reload(file: &Path, before: &mut WebConfig, web: &Web) {
+    let config = match WebConfig::load(file) {
+        Ok(config) => config,
+        Err(error) => {
+            return tracing::error!(%error, "web configuration not reloaded, the old one stays");
+        }
+    };
+    for setting in before.needs_restart(&config) {
+        tracing::warn!("{setting} has changed, which takes effect at the next start");
+    }
+    if let Err(error) = web.replace(&config) {
+        tracing::error!(%error, "the certificates before stay");
+    }
+    *before = config;
+    tracing::info!("web configuration reloaded; who may do what: {}", web.access.in_words());
 }
 
 /// What scripts wait for goes to standard output; a closed one ends the program.
@@ -107,6 +154,43 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
         }
         tracing::info!("stopping");
     })
+}
+
+/// What reads the file again at each hangup signal, which is caught from now on.
+#[cfg(unix)]
+fn reload_at_hangup(
+    file: Option<PathBuf>,
+    mut config: WebConfig,
+    web: Web,
+) -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            let Some(file) = file.clone() else {
+                tracing::warn!("started without --web.config, there is nothing to reload");
+                continue;
+            };
+            let (mut before, same) = (config, web.clone());
+            let reloaded = tokio::task::spawn_blocking(move || {
+                reload(&file, &mut before, &same);
+                before
+            });
+            // It fails only while the runtime ends.
+            let Ok(after) = reloaded.await else { return };
+            config = after;
+        }
+    })
+}
+
+/// There is no hangup here.
+#[cfg(not(unix))]
+fn reload_at_hangup(
+    _file: Option<PathBuf>,
+    _config: WebConfig,
+    _web: Web,
+) -> io::Result<impl Future<Output = ()>> {
+    Ok(std::future::pending())
 }
 
 #[cfg(not(unix))]

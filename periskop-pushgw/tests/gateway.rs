@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use periskop_core::target::Labels;
 use periskop_core::wire::exporter::{Limits, Options, parse};
 use periskop_core::{Observer, ReplicaId, Report, ServiceName, Timestamp};
-use periskop_pushgw::{Gateway, Settings};
+use periskop_pushgw::{Gateway, Settings, Web};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ impl Running {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let gateway = Gateway::new(settings, ReplicaId::from_u64(7));
-        tokio::spawn(gateway.serve(listener, std::future::pending()));
+        tokio::spawn(gateway.serve(listener, Web::open(), std::future::pending()));
         Self { url, client: http() }
     }
 

@@ -1,36 +1,34 @@
 //! The HTTP interface: pushes in, everything merged out.
 
-mod guard;
 mod page;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use futures_util::StreamExt;
 use periskop_core::Warning;
+use periskop_http::{Access, Guard, Problem};
 use serde::Serialize;
 
-use self::guard::Guard;
 use crate::body::{Collected, Encoding, NoRoom};
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::push_error::{PushError, Pushed};
+use crate::web::need;
 
 /// How long a body may take to arrive. Clients send theirs at once.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All routes, guarded. `on_loopback`: nothing but loopback is listened on.
-pub(crate) fn router(gateway: Gateway, on_loopback: bool) -> Router {
-    let guard = Guard { on_loopback, gateway: gateway.clone() };
-    Router::new()
+pub(crate) fn router(gateway: Gateway, access: Access, on_loopback: bool) -> Router {
+    let counting = gateway.clone();
+    let routes = Router::new()
         .route("/", get(page::page))
         .route("/-/style.css", get(page::style))
         .merge(both("/errors", get(own_errors).post(push)))
@@ -43,8 +41,11 @@ pub(crate) fn router(gateway: Gateway, on_loopback: bool) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // The limit of a push is its own; nothing else has a body.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::new(guard), guard::guard))
-        .with_state(gateway)
+        .with_state(gateway);
+    Guard::new(access, need)
+        .on_loopback(on_loopback)
+        .counting(move |refusal| counting.shared.metrics.refused(refusal.as_str()))
+        .around(routes)
 }
 
 /// A route with and without the slash at its end.
@@ -154,37 +155,17 @@ impl From<Pushed> for Accepted {
 
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
-        json(StatusCode::OK, "application/json", &self)
+        let body = serde_json::to_vec(&self).expect("text and numbers can be written to memory");
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
 }
 
-/// Why a request was not done (RFC 9457), with the position where there is one.
-#[derive(Serialize)]
-pub(crate) struct Problem {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    #[serde(flatten)]
-    position: Option<Position>,
-}
-
-#[derive(Serialize)]
-struct Position {
-    offset: usize,
-    line: usize,
-    column: usize,
-}
-
 fn refusal(error: &PushError) -> Response {
-    let position = match error {
-        PushError::Payload { source, line, column } => {
-            Some(Position { offset: source.offset(), line: *line, column: *column })
-        }
-        _ => None,
-    };
-    let mut refusal = problem(error.status(), error.to_string(), position);
+    let mut problem = Problem::new(error.status(), error.to_string());
+    if let PushError::Payload { source, line, column } = error {
+        problem = problem.at(source.offset(), *line, *column);
+    }
+    let mut refusal = problem.into_response();
     if let Some(after) = error.retry_after() {
         refusal.headers_mut().insert(header::RETRY_AFTER, after.as_secs().into());
     }
@@ -192,19 +173,7 @@ fn refusal(error: &PushError) -> Response {
 }
 
 pub(crate) fn refused(status: StatusCode, detail: impl Into<String>) -> Response {
-    problem(status, detail.into(), None)
-}
-
-fn problem(status: StatusCode, detail: String, position: Option<Position>) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let kind = "about:blank";
-    let body = Problem { kind, title, status: status.as_u16(), detail, position };
-    json(status, "application/problem+json", &body)
-}
-
-fn json(status: StatusCode, kind: &'static str, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("text and numbers can be written to memory");
-    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+    Problem::new(status, detail).into_response()
 }
 
 /// `GET /-/errors`: everything that was pushed, merged.

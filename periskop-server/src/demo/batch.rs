@@ -9,7 +9,7 @@ use axum::http::{Method, header};
 use periskop_client::Collector;
 use periskop_core::ReplicaId;
 use periskop_discovery::http_client::{HttpClient, HttpClientConfig};
-use periskop_pushgw::{Gateway, Settings};
+use periskop_pushgw::{Gateway, Settings, Web};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use url::Url;
@@ -29,7 +29,7 @@ pub(super) async fn start() -> io::Result<(SocketAddr, impl Future<Output = ()>)
     let gateway = Gateway::new(Settings::default(), ReplicaId::from_u64(rand::random()));
     let served = async move {
         tokio::select! {
-            _ = gateway.serve(listener, std::future::pending()) => {}
+            _ = gateway.serve(listener, Web::open(), std::future::pending()) => {}
             () = run_again_and_again(address) => {}
         }
     };
