@@ -83,11 +83,16 @@ struct Guarded {
 
 impl Guarded {
     async fn start(web: &str) -> Self {
+        Self::start_below("", web).await
+    }
+
+    async fn start_below(base_path: &str, web: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = instance(payload(&["k"])).await;
         write(folder.path(), target, web);
         let file = folder.path().join("periskop.yaml");
-        let periskop = Periskop::builder().config_file(file).unwrap().build();
+        let builder = Periskop::builder().config_file(file).unwrap();
+        let periskop = builder.base_path(base_path).build();
         let this = Self { app: periskop.router(), periskop, folder, target };
         let begun = tokio::time::Instant::now();
         while this.handle().read(|engine| engine.state().error(&id()).is_none()) {
@@ -261,6 +266,24 @@ async fn by_in_the_history_is_the_name_that_authenticated() {
     let query = "/error?service=s&key=k";
     assert_eq!(server.send("POST", query, TRIAGE, "act=resolve").await.status, 303);
     assert_eq!(server.history(), ["robot", "boss", "robot", "boss", "robot"]);
+}
+
+#[tokio::test]
+async fn below_a_base_path_the_same_holds() {
+    let server = Guarded::start_below("/ops", &format!("  tokens:\n{TOKENS}")).await;
+    for path in addresses() {
+        let path = format!("/ops{path}");
+        for method in METHODS {
+            assert_eq!(server.send(method, &path, "", "").await.status, 401, "{method} {path}");
+            let pushes = server.send(method, &path, PUSH, "").await.status;
+            assert_eq!(pushes, 403, "{method} {path}");
+        }
+    }
+    assert_eq!(server.send("GET", "/ops", "", "").await.status, 401);
+    assert_eq!(server.send("POST", "/ops/errors/s/k", TRIAGE, "act=resolve").await.status, 303);
+    assert_eq!(server.send("DELETE", "/ops/services/s/errors/k", TRIAGE, "").await.status, 204);
+    assert_eq!(server.send("POST", "/ops/-/reload", TRIAGE, "").await.status, 403);
+    assert_eq!(server.history(), ["robot", "robot"]);
 }
 
 #[tokio::test]

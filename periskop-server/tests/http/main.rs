@@ -4,6 +4,7 @@
 
 mod access;
 mod changes;
+mod https;
 mod lifecycle;
 mod reference;
 mod support;
