@@ -50,8 +50,8 @@ impl Principal {
         Self { name: None, roles }
     }
 
-    /// The name that authenticated: of a user, a token, or a verified certificate where everything is
-    /// open to whoever has one.
+    /// The name that authenticated: of a user or a token; without either that of a verified
+    /// certificate, where there is one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
@@ -198,8 +198,8 @@ impl Access {
             bucket.take(now(), limit).map_err(|wait| denied(Refusal::RateLimit, Some(wait)))?;
         }
         let anonymous = || Principal {
-            // A certificate names whoever is let in for everything; it is no credential beside others.
-            name: certificate.filter(|_| rules.is_open).map(Into::into),
+            // A certificate says who it is, and gives no role: what everybody may do is configured.
+            name: certificate.map(Into::into),
             roles: rules.anonymous,
         };
         let values = headers.get_all(header::AUTHORIZATION);

@@ -122,7 +122,7 @@ async fn anonymous_may_do_what_it_is_told_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_names_whoever_may_do_everything_and_is_no_credential_beside_others() {
+async fn a_certificate_names_who_sends_no_credential_and_gives_no_role() {
     let headers = HeaderMap::new();
     let open = Access::new(&WebConfig::default());
     let principal = open.decide(Role::Admin, &headers, Some(HOME), Some("ada.example")).await;
@@ -130,6 +130,11 @@ async fn a_certificate_names_whoever_may_do_everything_and_is_no_credential_besi
     let guarded = Access::new(&known());
     let denial = guarded.decide(Role::Read, &headers, Some(HOME), Some("ada.example")).await;
     assert_eq!(denial.unwrap_err().refusal, Refusal::NoCredential);
+    let readable = Access::new(&web("anonymous: read"));
+    let reader = readable.decide(Role::Read, &headers, Some(HOME), Some("ada.example")).await;
+    assert_eq!(reader.unwrap().name(), Some("ada.example"));
+    let denial = readable.decide(Role::Triage, &headers, Some(HOME), Some("ada.example")).await;
+    assert_eq!(denial.unwrap_err().refusal, Refusal::Role);
 }
 
 #[tokio::test(start_paused = true)]

@@ -201,7 +201,8 @@ async fn a_stop_lets_requests_end_and_cuts_off_those_that_do_not() {
 
     let (app, dropped) = endless(10, Some(Duration::from_millis(50)));
     let mut server = Listening::start(app, None, impatient()).await;
-    let _stream = connect(server.address, GET).await;
+    let mut stream = connect(server.address, GET).await;
+    assert!(stream.read(&mut [0; 100]).await.unwrap() > 0, "it is answered");
     server.stop();
     timeout(PATIENCE, &mut server.served).await.expect("the grace is over").unwrap();
     timeout(PATIENCE, dropped.notified()).await.expect("it is cut off");
