@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 use super::COUNT_LIMIT;
-use crate::occurrence::{Exception, HttpContext, Occurrence};
+use crate::ids::AggregationKey;
+use crate::occurrence::{Exception, HttpContext, Occurrence, Severity};
 use crate::report::{ReportedError, ReportedIncarnation, ReportedLife};
 use crate::time::Timestamp;
 
@@ -49,24 +50,49 @@ impl Writer {
 
     /// Adds an error.
     pub fn error(&mut self, error: &ReportedError) {
+        let ReportedError { key, total_count, severity, created_at, .. } = error;
+        self.begin(key, *total_count, *severity, *created_at, error.occurrences.iter());
+        if let Some(incarnations) = &error.incarnations {
+            self.json.raw(",\"incarnations\":");
+            self.json.list(incarnations, Json::incarnation);
+        }
+        self.json.raw("}");
+    }
+
+    /// Adds an error of somebody who counts himself, from occurrences that are only lent.
+    pub fn counted<'o>(
+        &mut self,
+        key: &AggregationKey,
+        total_count: u64,
+        severity: Severity,
+        created_at: Option<Timestamp>,
+        occurrences: impl IntoIterator<Item = &'o Occurrence>,
+    ) {
+        self.begin(key, total_count, severity, created_at, occurrences);
+        self.json.raw("}");
+    }
+
+    fn begin<'o>(
+        &mut self,
+        key: &AggregationKey,
+        total_count: u64,
+        severity: Severity,
+        created_at: Option<Timestamp>,
+        occurrences: impl IntoIterator<Item = &'o Occurrence>,
+    ) {
         let json = &mut self.json;
         json.raw(if self.is_first { "{" } else { ",{" });
         self.is_first = false;
         json.raw("\"aggregation_key\":");
-        json.text(error.key.as_str());
+        json.text(key.as_str());
         json.raw(",\"total_count\":");
-        json.number(error.total_count.min(COUNT_LIMIT - 1));
+        json.number(total_count.min(COUNT_LIMIT - 1));
         json.raw(",\"severity\":");
-        json.text(error.severity.as_str());
+        json.text(severity.as_str());
         json.raw(",\"created_at\":");
-        json.time(error.created_at);
+        json.time(created_at);
         json.raw(",\"latest_errors\":");
-        json.list(&error.occurrences, Json::occurrence);
-        if let Some(incarnations) = &error.incarnations {
-            json.raw(",\"incarnations\":");
-            json.list(incarnations, Json::incarnation);
-        }
-        json.raw("}");
+        json.list(occurrences, Json::occurrence);
     }
 
     /// Ends the payload.
@@ -110,9 +136,13 @@ impl Json {
         }
     }
 
-    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+    fn list<'t, T: 't>(
+        &mut self,
+        items: impl IntoIterator<Item = &'t T>,
+        write: impl Fn(&mut Self, &T),
+    ) {
         self.raw("[");
-        for (index, item) in items.iter().enumerate() {
+        for (index, item) in items.into_iter().enumerate() {
             if index > 0 {
                 self.raw(",");
             }
@@ -214,7 +244,7 @@ const WRITABLE: std::ops::RangeInclusive<Timestamp> =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::occurrence::{ContentHash, Severity};
+    use crate::occurrence::ContentHash;
     use crate::wire::exporter::{Limits, Options, parse};
 
     fn error(occurrences: Vec<Occurrence>) -> ReportedError {
