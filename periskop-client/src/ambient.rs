@@ -1,17 +1,19 @@
-//! What is read from the surroundings: the clock and randomness. Both can be given instead.
+//! What is read from the surroundings: the clock, randomness and the process. All can be given
+//! instead.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use periskop_core::{Timestamp, ids};
-use rand::TryRngCore;
-use rand::rngs::OsRng;
 
 /// A source of the time.
 pub(crate) type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A source of 128 random bits.
 pub(crate) type Dice = Box<dyn Fn() -> u128 + Send + Sync>;
+
+/// Tells in which process it is asked.
+pub(crate) type Pid = Box<dyn Fn() -> u32 + Send + Sync>;
 
 /// The time of the system's clock.
 pub(crate) fn now() -> Timestamp {
@@ -21,40 +23,27 @@ pub(crate) fn now() -> Timestamp {
 
 /// 128 bits from the system's randomness.
 ///
-/// Asked every time, and not a generator seeded once: the workers of a process that forks must not
-/// name different occurrences alike. Where the system has none to give, a hash of what differs
-/// between processes and calls has to do: a host is not stopped for the sake of a name.
+/// Asked once per life of a collector, and not a generator seeded once per program: the workers of
+/// a process that forks must not name different occurrences alike. Where the system has none to
+/// give, a hash of what differs between processes and calls has to do: a host is not stopped for
+/// the sake of a name.
 pub(crate) fn random() -> u128 {
     let mut bytes = [0; 16];
-    match OsRng.try_fill_bytes(&mut bytes) {
+    match getrandom::fill(&mut bytes) {
         Ok(()) => u128::from_be_bytes(bytes),
         Err(_) => {
             static CALLS: AtomicU64 = AtomicU64::new(0);
             let call = CALLS.fetch_add(1, Ordering::Relaxed);
             let unlike = format!("{} {:?} {call}", std::process::id(), SystemTime::now());
-            u128::from_str_radix(&ids::sha256_hex(unlike.as_bytes()), 16).unwrap_or_default()
+            let hash = ids::digest(&unlike);
+            hash[..16].iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte))
         }
     }
-}
-
-/// Writes random bits as a UUID of version 4 (RFC 9562).
-pub(crate) fn uuid(bits: u128) -> String {
-    let version = 0x4 << 76;
-    let variant = 0b10 << 62;
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | version | variant;
-    let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_uuid_says_that_it_is_random() {
-        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-    }
 
     #[test]
     fn no_two_draws_are_alike() {

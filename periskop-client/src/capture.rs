@@ -1,26 +1,32 @@
 //! One occurrence, being described.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
+use std::backtrace::Backtrace;
 use std::error::Error;
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 use std::panic::Location;
 
-use periskop_core::{AggregationKey, Exception, HttpContext, Severity};
+use periskop_core::{Exception, HttpContext, Severity, ids};
 
-use crate::naming;
+use crate::printed::{printed, shortened};
+use crate::{backtrace, class, key, recycle};
 
 /// An occurrence of an error with whatever is known about it, to be given to
 /// [`Collector::record`](crate::Collector::record).
 ///
 /// Made outside any lock. Long texts are cut here (a message or body at 16 KiB, a URL or header at
-/// 4 KiB, a frame at 1 KiB), chains at 64 causes and lists at 128 frames or headers.
+/// 4 KiB, a frame at 1 KiB), chains at 64 causes and lists at 128 frames or headers; all messages
+/// of a chain together at 32 KiB, and so the headers and the frames.
 #[derive(Clone, Debug)]
 #[must_use = "a capture is counted only when a collector records it"]
 pub struct Capture {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) severity: Severity,
     pub(crate) http: Option<HttpContext>,
-    key: Option<AggregationKey>,
+    /// Whether the stack trace is one, and not just the place of the report.
+    pub(crate) has_trace: bool,
+    key: Option<String>,
+    /// The frame that the default key is made of, if not those of the stack trace.
+    place: Option<String>,
 }
 
 /// Longest message and request body, in bytes.
@@ -29,47 +35,76 @@ const TEXT: usize = 16 * 1024;
 const LINE: usize = 4 * 1024;
 /// Longest stack frame, in bytes.
 const FRAME: usize = 1024;
+/// Most bytes of all messages of a chain, of all headers, and of all frames.
+const TOGETHER: usize = 32 * 1024;
 /// Most exceptions in a chain. `source()` may lead in a circle.
 const CHAIN: usize = 64;
 /// Most frames of a stack trace, and most headers of a request.
-const ENTRIES: usize = 128;
+pub(crate) const ENTRIES: usize = 128;
 
 impl Capture {
     /// An occurrence of `error`, with its `source()`s as causes.
     ///
-    /// Its class is the path of the type `E`; that of a `dyn Error` is not known, nor is that of a
-    /// cause unless it is one of the standard library's. The stack trace is the place of this call
-    /// until [`stacktrace`](Self::stacktrace) or [`backtrace`](Self::backtrace) gives a better one.
+    /// Its class is the path of the type `E`; of a `dyn Error` it is the name with which the error
+    /// prints for debugging, if that is derived ([`of_dyn`](Self::of_dyn) knows more). The stack
+    /// trace is the place of this call until [`stacktrace`](Self::stacktrace) or
+    /// [`backtrace`](Self::backtrace) gives a better one, or the collector
+    /// [takes one](crate::Builder::backtraces).
     #[track_caller]
     pub fn of<E: Error + ?Sized>(error: &E) -> Self {
-        let mut exceptions = vec![Exception {
-            class: naming::class_of::<E>().map(|class| shortened(class, LINE)),
-            message: Some(printed(error)),
-            stacktrace: here(Location::caller()),
-        }];
-        let mut source = error.source();
+        Self::chain(class::of(error), &error, error.source(), Location::caller())
+    }
+
+    /// An occurrence of an error whose type has been forgotten, but which borrows nothing: as
+    /// [`of`](Self::of), and the standard library's own errors are known by their type.
+    ///
+    /// It takes `&*error` of a `Box<dyn Error>` and `error.as_ref()` of an `anyhow::Error`.
+    #[track_caller]
+    pub fn of_dyn(error: &(dyn Error + 'static)) -> Self {
+        Self::chain(class::of_dyn(error), &error, error.source(), Location::caller())
+    }
+
+    fn chain(
+        class: Option<String>,
+        outermost: &dyn Display,
+        mut source: Option<&(dyn Error + 'static)>,
+        site: &Location<'_>,
+    ) -> Self {
+        let mut exceptions = recycle::chain();
+        let message = printed(outermost, TEXT);
+        let mut room = TOGETHER.saturating_sub(message.len());
+        exceptions.push(Exception {
+            class: class.map(|class| shortened(class, LINE)),
+            message: Some(message),
+            stacktrace: here(site),
+        });
         while let Some(cause) = source
             && exceptions.len() < CHAIN
         {
-            exceptions.push(Exception {
-                class: naming::class_of_cause(cause),
-                message: Some(printed(cause)),
-                stacktrace: Vec::new(),
-            });
+            let message = printed(&cause, TEXT.min(room));
+            room = room.saturating_sub(message.len());
+            let class = class::of_dyn(cause).map(|class| shortened(class, LINE));
+            exceptions.push(Exception { class, message: Some(message), stacktrace: Vec::new() });
             source = cause.source();
         }
-        Self { exceptions, severity: Severity::Error, http: None, key: None }
+        Self::made_of(exceptions)
     }
 
     /// An occurrence that no error value tells of: something happened that deserves a look.
     #[track_caller]
     pub fn message(message: impl Display) -> Self {
-        let exception = Exception {
+        let mut exceptions = recycle::chain();
+        exceptions.push(Exception {
             class: None,
-            message: Some(printed(&message)),
+            message: Some(printed(&message, TEXT)),
             stacktrace: here(Location::caller()),
-        };
-        Self { exceptions: vec![exception], severity: Severity::Error, http: None, key: None }
+        });
+        Self::made_of(exceptions)
+    }
+
+    fn made_of(exceptions: Vec<Exception>) -> Self {
+        let severity = Severity::Error;
+        Self { exceptions, severity, http: None, has_trace: false, key: None, place: None }
     }
 
     /// How bad it is; [`Severity::Error`] unless told.
@@ -86,17 +121,21 @@ impl Capture {
 
     /// The request during which it happened.
     ///
-    /// The server masks credentials in well-known headers before it keeps them; what is secret
-    /// otherwise is better left out here.
+    /// The collector masks credentials in it as the server would, unless it is
+    /// [told otherwise](crate::Builder::redaction).
     pub fn http(mut self, mut http: HttpContext) -> Self {
         http.method = http.method.map(|method| shortened(method, LINE));
         http.url = http.url.map(|url| shortened(url, LINE));
         http.body = http.body.map(|body| shortened(body, TEXT));
         http.headers.truncate(ENTRIES);
-        for (name, value) in &mut http.headers {
+        let mut room = TOGETHER;
+        http.headers.retain_mut(|(name, value)| {
             *name = shortened(std::mem::take(name), LINE);
             *value = shortened(std::mem::take(value), LINE);
-        }
+            let fits = name.len() + value.len() <= room;
+            room = room.saturating_sub(name.len() + value.len());
+            fits
+        });
         http.headers.sort();
         self.http = Some(http);
         self
@@ -104,87 +143,80 @@ impl Capture {
 
     /// The key to group it by, instead of `class@hash` of class, causes and stack trace.
     pub fn key(mut self, key: impl AsRef<str>) -> Self {
-        self.key = Some(AggregationKey::from(key));
+        self.key = Some(ids::bounded(key.as_ref()).into_owned());
         self
     }
 
     /// The stack trace, one line a frame, innermost first.
     pub fn stacktrace(mut self, frames: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.outermost().stacktrace =
-            frames.into_iter().take(ENTRIES).map(|frame| shortened(frame.into(), FRAME)).collect();
+        let frames = frames.into_iter().map(Into::into);
+        self.outermost().stacktrace = bounded(frames);
+        self.has_trace = true;
         self
     }
 
-    /// The frames of a captured backtrace as stack trace; one that is disabled changes nothing.
+    /// The frames of a captured backtrace as stack trace, such as one that the error has brought
+    /// along from where it arose; one that is disabled changes nothing.
     pub fn backtrace(self, backtrace: &Backtrace) -> Self {
-        if backtrace.status() != BacktraceStatus::Captured {
-            return self;
-        }
-        let mut text = Bounded { text: String::new(), limit: FRAME * ENTRIES };
-        // What has been written before the limit is what there is room for.
-        let _ = write!(text, "{backtrace}");
-        let frames = naming::frames(&text.text, ENTRIES);
+        let frames = backtrace::of(backtrace, ENTRIES);
         if frames.is_empty() { self } else { self.stacktrace(frames) }
     }
 
-    /// The key that was given, else the default.
-    pub(crate) fn aggregation_key(&self) -> AggregationKey {
-        self.key.clone().unwrap_or_else(|| naming::default_key(&self.exceptions))
+    /// Has the default key made of this frame, whatever the stack trace is.
+    pub(crate) fn grouped_by(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
     }
 
-    fn outermost(&mut self) -> &mut Exception {
-        // Both constructors begin with one exception and nothing takes it away.
+    /// The key that was given, else the default. At most 1 KiB.
+    pub(crate) fn aggregation_key(&self) -> String {
+        if let Some(key) = &self.key {
+            return recycle::copy(key);
+        }
+        let key = match &self.place {
+            Some(place) => key::of_frames(&self.exceptions, std::slice::from_ref(place)),
+            None => key::default_key(&self.exceptions),
+        };
+        match ids::bounded(&key) {
+            std::borrow::Cow::Borrowed(_) => key,
+            std::borrow::Cow::Owned(bounded) => bounded,
+        }
+    }
+
+    pub(crate) fn outermost(&mut self) -> &mut Exception {
+        // Each constructor begins with one exception and nothing takes it away.
         &mut self.exceptions[0]
     }
 }
 
+/// As many frames as are kept, each as long as it may be.
+pub(crate) fn bounded(frames: impl Iterator<Item = String>) -> Vec<String> {
+    let mut room = TOGETHER;
+    frames
+        .take(ENTRIES)
+        .map(|frame| shortened(frame, FRAME))
+        .take_while(|frame| {
+            let fits = frame.len() <= room;
+            room = room.saturating_sub(frame.len());
+            fits
+        })
+        .collect()
+}
+
+/// The one frame that is known without a backtrace: where the error was reported.
 fn here(site: &Location<'_>) -> Vec<String> {
-    vec![shortened(naming::frame(site), FRAME)]
-}
-
-/// What `value` prints, as far as it is kept. `to_string` would panic where the value's own
-/// `Display` fails, and would first make all of an endless text.
-fn printed(value: &(impl Display + ?Sized)) -> String {
-    let mut out = Bounded { text: String::new(), limit: TEXT };
-    // A failing `Display` leaves what it had printed until then.
-    let _ = write!(out, "{value}");
-    out.text
-}
-
-/// A text of at most `limit` bytes and a mark that something is missing.
-struct Bounded {
-    text: String,
-    limit: usize,
-}
-
-impl Write for Bounded {
-    fn write_str(&mut self, more: &str) -> fmt::Result {
-        let room = self.limit.saturating_sub(self.text.len());
-        if more.len() <= room {
-            self.text.push_str(more);
-            return Ok(());
-        }
-        self.text.push_str(&more[..boundary(more, room)]);
-        self.text.push('…');
-        Err(fmt::Error)
-    }
-}
-
-fn shortened(mut text: String, limit: usize) -> String {
-    if text.len() > limit {
-        text.truncate(boundary(&text, limit));
-        text.push('…');
-    }
-    text
-}
-
-/// The last character boundary of `text` that is not beyond `at`.
-fn boundary(text: &str, at: usize) -> usize {
-    (0..=at).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0)
+    let mut frame = recycle::text();
+    // Writing to a `String` cannot fail.
+    let _ = write!(frame, "{}:{}:{}", site.file(), site.line(), site.column());
+    let mut stack = recycle::stack();
+    stack.push(shortened(frame, FRAME));
+    stack
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
 
     #[derive(Debug)]
@@ -218,31 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_lead_in_a_circle_end_somewhere() {
-        assert_eq!(Capture::of(&Circle).exceptions.len(), CHAIN);
+    fn an_error_whose_type_is_forgotten_is_captured_with_its_causes_too() {
+        let boxed: Box<dyn Error + Send + Sync> = Box::new(Basket("x".parse::<u8>().unwrap_err()));
+        for capture in [Capture::of(&*boxed), Capture::of_dyn(&*boxed)] {
+            let [outer, inner] = &capture.exceptions[..] else { panic!("{capture:?}") };
+            assert_eq!(outer.class.as_deref(), Some("Basket"));
+            assert_eq!(inner.class.as_deref(), Some("core::num::error::ParseIntError"));
+        }
     }
 
     #[test]
-    fn a_display_that_fails_or_never_ends_costs_only_its_own_text() {
-        struct Broken;
-        impl Display for Broken {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("so far")?;
-                Err(fmt::Error)
-            }
-        }
-        struct Endless;
-        impl Display for Endless {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                loop {
-                    f.write_str("ü")?;
-                }
-            }
-        }
-        let message = |capture: Capture| capture.exceptions[0].message.clone().unwrap();
-        assert_eq!(message(Capture::message(Broken)), "so far");
-        let endless = message(Capture::message(Endless));
-        assert!(endless.len() < TEXT + 8 && endless.ends_with("ü…"));
+    fn sources_that_lead_in_a_circle_end_somewhere() {
+        assert_eq!(Capture::of(&Circle).exceptions.len(), CHAIN);
     }
 
     #[test]
@@ -272,10 +291,29 @@ mod tests {
         let headers: usize =
             http.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let frames: usize = capture.exceptions[0].stacktrace.iter().map(String::len).sum();
-        assert!(headers < 2 * ENTRIES * (LINE + 8));
-        assert!(frames < ENTRIES * (FRAME + 8));
+        assert!(headers <= TOGETHER && headers > TOGETHER / 2);
+        assert!(frames <= TOGETHER && frames > TOGETHER / 2);
         assert!(http.body.as_ref().unwrap().len() < TEXT + 8);
-        assert!(capture.aggregation_key().as_str().len() <= 1024);
+        assert!(capture.aggregation_key().len() <= 1024);
+    }
+
+    #[test]
+    fn the_messages_of_a_long_chain_are_bounded_together() {
+        #[derive(Debug)]
+        struct Talkative(u32);
+        impl Display for Talkative {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}: {}", self.0, "x".repeat(10_000))
+            }
+        }
+        impl Error for Talkative {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&Talkative(1))
+            }
+        }
+        let capture = Capture::of(&Talkative(0));
+        let all: usize = capture.exceptions.iter().map(|e| e.message.as_ref().unwrap().len()).sum();
+        assert!(all <= TOGETHER + CHAIN * 4, "{all}");
     }
 
     #[test]

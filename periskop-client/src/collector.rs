@@ -1,48 +1,58 @@
 //! Where occurrences are counted.
 
-use std::collections::{BTreeMap, VecDeque};
+mod builder;
+mod entry;
+mod life;
+
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use periskop_core::wire::exporter::Writer;
 use periskop_core::{
-    AggregationKey, ContentHash, Exception, Occurrence, Report, ReportedError, Severity, Timestamp,
+    AggregationKey, ContentHash, Exception, HttpContext, Occurrence, Report, ReportedError,
 };
 
-use crate::ambient::{self, Clock, Dice};
-use crate::capture::Capture;
+pub use self::builder::Builder;
+use self::builder::Settings;
+use self::entry::Counted;
+use self::life::Life;
+use crate::capture::{self, Capture};
+use crate::{backtrace, recycle, uuids};
 
 /// The key of the error that counts what found no room of its own.
 pub const OVERFLOW_KEY: &str = "periskop-client-overflow";
 
-/// The highest count that the exporter format has: `2^53 - 1`.
-const MOST: u64 = (1 << 53) - 1;
-
 /// Counts errors and keeps the newest occurrences of each, in bounded memory.
 ///
 /// Cheap to clone; clones count together. See the [crate](crate) for what a host can rely on.
+///
+/// # Processes that fork
+///
+/// A child counts its own: with its first report or export it gets a `target_uuid` of its own and
+/// begins at nothing, while the parent goes on with its counts. No lock that a thread of the parent
+/// may have held at the fork is touched for that, and a [pusher](crate::push) starts anew.
+/// Processes are told apart by their number, so a child in another PID namespace that happens to
+/// have its parent's number is not noticed.
 #[derive(Clone)]
 pub struct Collector {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    target_uuid: String,
-    occurrences_per_error: usize,
-    errors_limit: usize,
-    clock: Clock,
-    dice: Dice,
-    errors: Mutex<BTreeMap<AggregationKey, Counted>>,
+    settings: Settings,
+    life: ArcSwap<Life>,
+    #[cfg(feature = "push")]
+    listeners: ArcSwap<Vec<std::sync::Weak<dyn Listener>>>,
 }
 
-/// One error: how often, since when, and the newest occurrences, oldest of them first.
-#[derive(Clone)]
-struct Counted {
-    total: u64,
-    created_at: Timestamp,
-    severity: Severity,
-    newest: VecDeque<Arc<Occurrence>>,
+/// Whoever wants to know that something was counted.
+#[cfg(feature = "push")]
+pub(crate) trait Listener: Send + Sync {
+    /// Something was, in the process `pid`. Called within every report: it must not wait.
+    fn counted(&self, pid: u32);
 }
 
 impl Collector {
@@ -53,12 +63,7 @@ impl Collector {
 
     /// A collector with other limits.
     pub fn builder() -> Builder {
-        Builder {
-            occurrences_per_error: 10,
-            errors_limit: 1000,
-            clock: Box::new(ambient::now),
-            dice: Box::new(ambient::random),
-        }
+        Builder::default()
     }
 
     /// Counts an occurrence of `error`, its `source()`s as causes.
@@ -69,96 +74,152 @@ impl Collector {
 
     /// Counts an occurrence with all that is known about it.
     pub fn record(&self, capture: Capture) {
-        let now = (self.shared.clock)();
-        let name = ambient::uuid((self.shared.dice)());
-        let mut key = capture.aggregation_key();
-        let mut occurrence = Occurrence {
-            // It has a name that nothing else has: there is never a tie for this to decide.
-            content: ContentHash::of(name.as_bytes()),
-            name,
-            time: Some(now),
-            severity: capture.severity,
-            exceptions: capture.exceptions,
-            http: capture.http,
+        let settings = &self.shared.settings;
+        let pid = (settings.pid)();
+        let life = self.shared.life(pid);
+        let now = (settings.clock)();
+        let key = capture.aggregation_key();
+        let Capture { mut exceptions, severity, http, has_trace, .. } = capture;
+        #[cfg(feature = "tower")]
+        let http = {
+            let scene = crate::scene::reported(self.id(), severity);
+            http.or_else(|| scene.map(|scene| scene.http()))
         };
-        let mut errors = self.shared.lock();
-        if !self.shared.has_room(&errors, &key) {
-            drop(errors);
-            occurrence.exceptions.insert(0, overflow(self.shared.errors_limit, &key));
-            key = AggregationKey::from(OVERFLOW_KEY);
-            errors = self.shared.lock();
+
+        let (entry, is_overflow) = life.entry(&key, now, settings.errors_limit);
+        if is_overflow {
+            exceptions.insert(0, overflow(settings.errors_limit, &key));
         }
-        let counted = errors.entry(key).or_insert_with(|| Counted {
-            total: 0,
-            created_at: now,
-            severity: occurrence.severity,
-            newest: VecDeque::new(),
-        });
-        counted.total = (counted.total + 1).min(MOST);
-        counted.severity = occurrence.severity;
-        counted.newest.push_back(Arc::new(occurrence));
-        let full = counted.newest.len() > self.shared.occurrences_per_error;
-        let dropped = if full { counted.newest.pop_front() } else { None };
-        drop(errors);
-        // Freed only now: giving back its texts is nothing to wait for.
-        drop(dropped);
+        recycle::give(key);
+        if settings.backtraces && !has_trace && entry.turns.take(life.age()) {
+            let begun = Instant::now();
+            if life.budget.has_room(life.age()) {
+                let frames = backtrace::taken(capture::ENTRIES);
+                if !frames.is_empty() {
+                    // What was there, the place of the report, stays its first line.
+                    let stack = &mut exceptions[usize::from(is_overflow)].stacktrace;
+                    *stack = capture::bounded(stack.drain(..).take(1).chain(frames));
+                }
+                life.budget.spend(begun.elapsed());
+            }
+        }
+
+        let bits = life.names.next();
+        let mut name = recycle::text();
+        uuids::write(bits, &mut name);
+        let occurrence = Occurrence {
+            name,
+            // It has a name that nothing else has: there is never a tie for this to decide.
+            content: ContentHash(bits.to_be_bytes()),
+            time: Some(now),
+            severity,
+            exceptions,
+            http: http.map(|http| self.shared.redacted(http)),
+        };
+        let dropped = entry.push(occurrence, settings.occurrences_per_error, &life.memory);
+        // Taken apart only now: nobody has to wait for that.
+        dropped.into_iter().filter_map(Arc::into_inner).for_each(recycle::occurrence);
+        life.changed();
+        #[cfg(feature = "push")]
+        for listener in self.shared.listeners.load().iter().filter_map(std::sync::Weak::upgrade) {
+            listener.counted(pid);
+        }
     }
 
-    /// Who counts: random, and the same as long as this collector lives.
-    pub fn target_uuid(&self) -> &str {
-        &self.shared.target_uuid
+    /// Who counts: random, and the same as long as this collector lives in one process.
+    pub fn target_uuid(&self) -> String {
+        self.life().target_uuid.clone()
     }
 
     /// What has been counted, in the exporter format: the answer to a scrape, and what is pushed to
     /// a gateway. JSON, UTF-8; the same bytes as long as nothing happens.
     pub fn export(&self) -> Vec<u8> {
-        let mut writer = Writer::new(Some(&self.shared.target_uuid));
-        for (key, counted) in self.shared.counted() {
-            writer.error(&counted.reported(key));
+        let life = self.life();
+        let mut writer = Writer::new(Some(&life.target_uuid));
+        for (key, counted) in life.counted() {
+            let Counted { total, severity, created_at, newest } = &counted;
+            let newest = newest.iter().map(AsRef::as_ref);
+            writer.counted(&key, *total, *severity, Some(*created_at), newest);
         }
         writer.finish()
     }
 
     /// What has been counted, as a report that can be merged without going over the wire.
     pub fn snapshot(&self) -> Report {
-        let errors = self.shared.counted().into_iter();
+        let life = self.life();
+        let errors = life.counted().map(|(key, counted)| ReportedError {
+            key,
+            total_count: counted.total,
+            severity: counted.severity,
+            created_at: Some(counted.created_at),
+            incarnations: None,
+            occurrences: counted.newest.into_iter().map(Arc::unwrap_or_clone).collect(),
+        });
         Report {
-            target_uuid: Some(self.shared.target_uuid.clone()),
-            errors: errors.map(|(key, counted)| counted.reported(key)).collect(),
+            target_uuid: Some(life.target_uuid.clone()),
+            errors: errors.collect(),
             ..Report::default()
         }
+    }
+
+    /// The process that it is asked in, and how much was counted there; grows with every report.
+    #[cfg(feature = "push")]
+    pub(crate) fn changes(&self) -> (u32, u64) {
+        let pid = (self.shared.settings.pid)();
+        (pid, self.shared.life(pid).changes())
+    }
+
+    /// Tells `listener` of every report from now on, as long as it is there.
+    #[cfg(feature = "push")]
+    pub(crate) fn listen(&self, listener: &Arc<dyn Listener>) {
+        self.shared.listeners.rcu(|listeners| {
+            let alive = listeners.iter().filter(|other| other.strong_count() > 0).cloned();
+            alive.chain([Arc::downgrade(listener)]).collect::<Vec<_>>()
+        });
+    }
+
+    /// Tells collectors apart; clones are the same.
+    #[cfg(feature = "tower")]
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// Whether a panic is to be recorded with its stack.
+    pub(crate) fn takes_backtraces(&self) -> bool {
+        self.shared.settings.backtraces
+    }
+
+    fn life(&self) -> Arc<Life> {
+        self.shared.life((self.shared.settings.pid)())
     }
 }
 
 impl Shared {
-    /// Nothing that runs under the lock can panic; were it poisoned all the same, what it holds
-    /// would still be whole.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AggregationKey, Counted>> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What has been counted until now, the texts shared.
-    fn counted(&self) -> BTreeMap<AggregationKey, Counted> {
-        self.lock().clone()
-    }
-
-    /// Whether `key` has a place of its own. The overflow has one beside the limit.
-    fn has_room(&self, errors: &BTreeMap<AggregationKey, Counted>, key: &AggregationKey) -> bool {
-        let taken = errors.len() - usize::from(errors.contains_key(OVERFLOW_KEY));
-        key.as_str() == OVERFLOW_KEY || taken < self.errors_limit || errors.contains_key(key)
-    }
-}
-
-impl Counted {
-    fn reported(self, key: AggregationKey) -> ReportedError {
-        ReportedError {
-            key,
-            total_count: self.total,
-            severity: self.severity,
-            created_at: Some(self.created_at),
-            incarnations: None,
-            occurrences: self.newest.into_iter().map(Arc::unwrap_or_clone).collect(),
+    /// The life of the process `pid`, begun if there is none yet.
+    fn life(&self, pid: u32) -> Arc<Life> {
+        let life = self.life.load_full();
+        if life.pid == pid {
+            return life;
         }
+        let own = Arc::new(Life::begin(pid, &self.settings));
+        let before = self.life.compare_and_swap(&life, own);
+        if Arc::ptr_eq(&before, &life) {
+            // Never freed: its memory is shared with the parent until somebody writes to it, and
+            // its locks may be held for ever, by threads that are not here.
+            std::mem::forget(life);
+        }
+        // This thread's, or that of another thread of the child that was faster.
+        self.life.load_full()
+    }
+
+    fn redacted(&self, mut http: HttpContext) -> HttpContext {
+        let redactor = &self.settings.redactor;
+        http.url = http.url.map(|url| redactor.url(&url).into_owned());
+        http.body = http.body.map(|body| redactor.body(&body).into_owned());
+        for (name, value) in &mut http.headers {
+            *value = redactor.header(name, value).into_owned();
+        }
+        http
     }
 }
 
@@ -171,13 +232,13 @@ impl Default for Collector {
 impl fmt::Debug for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collector")
-            .field("target_uuid", &self.shared.target_uuid)
+            .field("target_uuid", &self.target_uuid())
             .finish_non_exhaustive()
     }
 }
 
 /// The exception that stands before one that found no room.
-fn overflow(limit: usize, key: &AggregationKey) -> Exception {
+fn overflow(limit: usize, key: &str) -> Exception {
     Exception {
         class: Some("periskop_client::Overflow".into()),
         message: Some(format!(
@@ -188,65 +249,8 @@ fn overflow(limit: usize, key: &AggregationKey) -> Exception {
     }
 }
 
-/// What a [`Collector`] is made with.
-pub struct Builder {
-    occurrences_per_error: usize,
-    errors_limit: usize,
-    clock: Clock,
-    dice: Dice,
-}
-
-impl Builder {
-    /// How many of the newest occurrences are kept of each error; 10 unless told, as in the other
-    /// published clients. 0 counts only.
-    pub fn occurrences_per_error(mut self, n: usize) -> Self {
-        self.occurrences_per_error = n;
-        self
-    }
-
-    /// How many different errors are told apart; 1000 unless told. A program has some dozens; many
-    /// more mean that something variable has got into the keys.
-    pub fn errors_limit(mut self, n: usize) -> Self {
-        self.errors_limit = n;
-        self
-    }
-
-    /// Another clock than the system's.
-    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.clock = Box::new(clock);
-        self
-    }
-
-    /// Another randomness than the system's, for the `target_uuid` and those of occurrences. It has
-    /// to be different in every process: the server adds up what has different names.
-    pub fn randomness(mut self, dice: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
-        self.dice = Box::new(dice);
-        self
-    }
-
-    /// The collector.
-    pub fn build(self) -> Collector {
-        Collector {
-            shared: Arc::new(Shared {
-                target_uuid: ambient::uuid((self.dice)()),
-                occurrences_per_error: self.occurrences_per_error,
-                errors_limit: self.errors_limit,
-                clock: self.clock,
-                dice: self.dice,
-                errors: Mutex::default(),
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("occurrences_per_error", &self.occurrences_per_error)
-            .field("errors_limit", &self.errors_limit)
-            .finish_non_exhaustive()
-    }
-}
+/// The errors of a life by key.
+type Errors = std::collections::BTreeMap<AggregationKey, Arc<entry::Entry>>;
 
 #[cfg(test)]
 mod tests;

@@ -38,18 +38,41 @@
 //! With the feature `axum`, `Collector::router` serves the export at a path.
 
 mod ambient;
+mod backtrace;
 mod capture;
+mod class;
 mod collector;
-mod naming;
-#[cfg(feature = "axum")]
+mod export;
+mod hook;
+mod key;
+#[cfg(feature = "tower")]
+mod middleware;
+mod printed;
+mod recycle;
+#[cfg(feature = "tower")]
+mod scene;
+#[cfg(feature = "tower")]
 mod serve;
+#[cfg(feature = "tracing")]
+pub mod trace;
+mod uuids;
 
+pub use backtrace::Backtraces;
 pub use capture::Capture;
 pub use collector::{Builder, Collector, OVERFLOW_KEY};
+pub use export::{Answer, CONTENT_TYPE, Exporter};
+pub use hook::install_panic_hook;
+#[cfg(feature = "tower")]
+pub use middleware::{ReportFuture, ReportLayer, ReportService, Reported};
+pub use periskop_core::redact::Redaction;
 pub use periskop_core::{HttpContext, Severity, Timestamp};
 
 /// Where Periskop asks unless it is configured otherwise.
 pub const DEFAULT_PATH: &str = "/-/exceptions";
+
+/// The name of a pusher's thread, so that what it says itself is not reported.
+#[cfg(any(feature = "push", feature = "tracing"))]
+const PUSHER: &str = "periskop-pusher";
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

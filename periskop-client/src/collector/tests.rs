@@ -1,11 +1,11 @@
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use periskop_core::wire::exporter;
 use serde_json::Value;
 
 use super::*;
-use crate::HttpContext;
+use crate::{Backtraces, Redaction, Severity, Timestamp, ambient};
 
 /// A collector whose clock goes on by a second and whose dice show the next number at each call.
 fn predictable() -> Builder {
@@ -184,4 +184,114 @@ fn the_export_reads_back_as_what_was_counted() {
         }
     }
     assert_eq!(read, counted);
+}
+
+#[test]
+fn a_child_counts_its_own_from_nothing_under_a_name_of_its_own() {
+    let pid = Arc::new(AtomicU32::new(100));
+    let asked = pid.clone();
+    let collector = Collector::builder().process_id(move || asked.load(Ordering::Relaxed)).build();
+    for _ in 0..3 {
+        collector.record(Capture::message("x").key("k"));
+    }
+    let parent = collector.snapshot();
+
+    pid.store(101, Ordering::Relaxed);
+    let inherited = collector.snapshot();
+    assert!(inherited.errors.is_empty(), "what the parent counts the parent exports");
+    assert_ne!(inherited.target_uuid, parent.target_uuid);
+    collector.record(Capture::message("x").key("k"));
+    let child = collector.snapshot();
+    assert_eq!(child.errors[0].total_count, 1);
+    assert_eq!(child.target_uuid, inherited.target_uuid, "once begun, it goes on");
+    let names = |report: &Report| -> Vec<String> {
+        report.errors[0].occurrences.iter().map(|occurrence| occurrence.name.clone()).collect()
+    };
+    assert!(!names(&parent).contains(&names(&child)[0]));
+}
+
+#[test]
+fn a_child_does_not_wait_for_a_lock_that_was_held_at_the_fork() {
+    let pid = Arc::new(AtomicU32::new(100));
+    let asked = pid.clone();
+    let collector = Collector::builder().process_id(move || asked.load(Ordering::Relaxed)).build();
+    collector.record(Capture::message("x").key("k"));
+    let life = collector.life();
+    let (entry, _) = life.entry("k", Timestamp::EPOCH, 1000);
+    // As by a thread of the parent that is not in the child and will never give it back.
+    entry.while_locked(|| {
+        pid.store(101, Ordering::Relaxed);
+        collector.record(Capture::message("x").key("k"));
+        assert_eq!(collector.snapshot().errors[0].total_count, 1);
+    });
+}
+
+#[test]
+fn threads_of_a_child_that_report_at_once_begin_one_life() {
+    let pid = Arc::new(AtomicU32::new(100));
+    let asked = pid.clone();
+    let collector = Collector::builder().process_id(move || asked.load(Ordering::Relaxed)).build();
+    for child in 101..150 {
+        pid.store(child, Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| collector.record(Capture::message("x").key("k")));
+            }
+        });
+        assert_eq!(collector.snapshot().errors[0].total_count, 2);
+    }
+}
+
+#[test]
+fn occurrences_give_way_where_memory_is_short_and_counts_do_not() {
+    let collector = Collector::builder().memory_limit(100_000).build();
+    let long = "x".repeat(10_000);
+    for n in 0..200 {
+        collector.record(Capture::message(&long).key(format!("{}", n % 20)));
+        assert!(collector.life().memory.used() <= 100_000);
+    }
+    let report = collector.snapshot();
+    let total: u64 = report.errors.iter().map(|error| error.total_count).sum();
+    let kept: usize = report.errors.iter().map(|error| error.occurrences.len()).sum();
+    assert_eq!((report.errors.len(), total), (20, 200));
+    assert!((5..10).contains(&kept), "{kept}");
+}
+
+#[test]
+fn credentials_do_not_leave_the_program() {
+    let collector = Collector::builder()
+        .redaction(&Redaction { headers: vec!["X-Tenant".into()], ..Redaction::default() })
+        .build();
+    collector.record(Capture::message("x").http(HttpContext {
+        method: Some("POST".into()),
+        url: Some("http://me:s3cr3t@shop.example/?token=s3cr3t&page=2".into()),
+        headers: vec![
+            ("Authorization".into(), "Bearer s3cr3t".into()),
+            ("X-Tenant".into(), "s3cr3t".into()),
+            ("Accept".into(), "text/html".into()),
+        ],
+        body: Some(r#"{"password": "s3cr3t", "item": 17}"#.into()),
+    }));
+    let body = String::from_utf8(collector.export()).unwrap();
+    assert!(!body.contains("s3cr3t"), "{body}");
+    assert!(body.contains("page=2") && body.contains("text/html") && body.contains("17"));
+}
+
+#[test]
+fn a_stack_trace_is_taken_now_and_then_and_never_splits_an_error() {
+    let collector = Collector::builder().backtraces(Backtraces::Always).build();
+    for n in 0..10 {
+        collector.record(Capture::message(n).severity(Severity::Warning));
+    }
+    let report = collector.snapshot();
+    let [error] = &report.errors[..] else { panic!("{report:?}") };
+    let frames = |n: usize| &error.occurrences[n].exceptions[0].stacktrace;
+    assert!(frames(0)[0].contains("tests.rs:"), "first the place of the report");
+    assert!(frames(0)[1].contains("a_stack_trace_is_taken_now_and_then"), "{:?}", frames(0));
+    assert!(frames(0).len() > 2 && frames(9).len() == 1);
+
+    let given = Collector::builder().backtraces(Backtraces::Always).build();
+    given.record(Capture::message("x").stacktrace(["shop::pay"]));
+    let report = given.snapshot();
+    assert_eq!(report.errors[0].occurrences[0].exceptions[0].stacktrace, ["shop::pay"]);
 }
