@@ -48,6 +48,8 @@ mod key;
 #[cfg(feature = "tower")]
 mod middleware;
 mod printed;
+#[cfg(feature = "push")]
+pub mod push;
 mod recycle;
 #[cfg(feature = "tower")]
 mod scene;
