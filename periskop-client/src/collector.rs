@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use periskop_core::wire::exporter::Writer;
 use periskop_core::{
     AggregationKey, ContentHash, Exception, HttpContext, Occurrence, Report, ReportedError,
@@ -33,7 +33,7 @@ pub const OVERFLOW_KEY: &str = "periskop-client-overflow";
 ///
 /// A child counts its own: with its first report or export it gets a `target_uuid` of its own and
 /// begins at nothing, while the parent goes on with its counts. No lock that a thread of the parent
-/// may have held at the fork is touched for that, and a [pusher](crate::push) starts anew.
+/// may have held at the fork is touched for that, and a pusher starts anew.
 /// Processes are told apart by their number, so a child in another PID namespace that happens to
 /// have its parent's number is not noticed.
 #[derive(Clone)]
@@ -189,27 +189,27 @@ impl Collector {
         self.shared.settings.backtraces
     }
 
-    fn life(&self) -> Arc<Life> {
+    fn life(&self) -> Guard<Arc<Life>> {
         self.shared.life((self.shared.settings.pid)())
     }
 }
 
 impl Shared {
     /// The life of the process `pid`, begun if there is none yet.
-    fn life(&self, pid: u32) -> Arc<Life> {
-        let life = self.life.load_full();
+    fn life(&self, pid: u32) -> Guard<Arc<Life>> {
+        let life = self.life.load();
         if life.pid == pid {
             return life;
         }
         let own = Arc::new(Life::begin(pid, &self.settings));
-        let before = self.life.compare_and_swap(&life, own);
+        let before = self.life.compare_and_swap(&*life, own);
         if Arc::ptr_eq(&before, &life) {
             // Never freed: its memory is shared with the parent until somebody writes to it, and
             // its locks may be held for ever, by threads that are not here.
-            std::mem::forget(life);
+            std::mem::forget(Arc::clone(&life));
         }
         // This thread's, or that of another thread of the child that was faster.
-        self.life.load_full()
+        self.life.load()
     }
 
     fn redacted(&self, mut http: HttpContext) -> HttpContext {

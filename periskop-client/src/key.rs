@@ -183,7 +183,18 @@ fn place(frame: &str) -> Option<(&str, &str)> {
 
 /// `file` without the directories that differ between machines, builds and releases.
 fn write_file(file: &str, to: &mut String) {
-    let file = file.replace('\\', "/");
+    let forward;
+    let file = if file.contains('\\') {
+        forward = file.replace('\\', "/");
+        &*forward
+    } else {
+        file
+    };
+    let is_absolute = file.starts_with('/') || file.as_bytes().get(1) == Some(&b':');
+    if !is_absolute {
+        to.push_str(file.strip_prefix("./").unwrap_or(file));
+        return;
+    }
     if let Some((_, beyond)) = file.rsplit_once("/registry/src/")
         && let Some((_, inside)) = beyond.split_once('/')
         && let Some((krate, path)) = inside.split_once('/')
@@ -200,11 +211,6 @@ fn write_file(file: &str, to: &mut String) {
         to.push_str(repository.and_then(|r| r.rsplit_once('-')).map_or("", |(name, _)| name));
         to.push('/');
         to.push_str(path.unwrap_or_default());
-        return;
-    }
-    let is_absolute = file.starts_with('/') || file.as_bytes().get(1) == Some(&b':');
-    if !is_absolute {
-        to.push_str(file.strip_prefix("./").unwrap_or(&file));
         return;
     }
     const ROOTS: [&str; 5] = ["/library/", "/src/", "/tests/", "/examples/", "/benches/"];

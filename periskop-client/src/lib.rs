@@ -27,15 +27,25 @@
 //!
 //! # What a host can rely on
 //!
-//! - Nothing here panics, blocks on I/O or spawns anything. A lock is held only while an
-//!   occurrence is put in its place, never while text is formatted or written.
+//! - Nothing here panics or blocks on I/O, and only a pusher (feature `push`) starts a thread. A lock
+//!   is held only while an occurrence is put in its place, never while text is formatted or written.
 //! - Memory is bounded: the newest occurrences of each error are kept, the number of different
-//!   errors is limited, and texts are cut. What is beyond the limit of different errors is still
-//!   counted, in one error that says so ([`OVERFLOW_KEY`]).
+//!   errors and the bytes of all of them are limited, and texts are cut. What is beyond the limit of
+//!   different errors is still counted, in one error that says so ([`OVERFLOW_KEY`]).
 //! - Counts only grow while the program lives. A restart begins every error anew with a new
-//!   `created_at`, from which the server sees that it has to add, not to compare.
+//!   `created_at`, from which the server sees that it has to add, not to compare. The child of a fork
+//!   is another program in this ([`Collector`]).
+//! - Credentials in HTTP contexts are masked before they are kept.
 //!
-//! With the feature `axum`, `Collector::router` serves the export at a path.
+//! # Beyond the collector
+//!
+//! - [`Exporter`] answers scrapes in any framework; with `axum` or `tower` it is a route or service.
+//! - [`install_panic_hook`] counts panics.
+//! - `ReportLayer` (feature `tower`) counts answers of 5xx and panics of handlers, with the request.
+//! - `trace::ReportLayer` (feature `tracing`) counts events.
+//! - `push` (feature `push`) pushes to a gateway, in the background or once.
+//!
+//! How occurrences are grouped and what it all costs is in the README.
 
 mod ambient;
 mod backtrace;

@@ -30,13 +30,13 @@ use crate::{Collector, hook};
 ///
 /// ```
 /// use axum::Router;
-/// use periskop_client::{Collector, DEFAULT_PATH, ReportLayer};
+/// use periskop_client::{Collector, DEFAULT_PATH, Exporter, ReportLayer};
 ///
 /// let collector = Collector::new();
 /// let app: Router = Router::new()
 ///     .route("/pay", axum::routing::post(async || "paid"))
 ///     .layer(ReportLayer::new(&collector))
-///     .merge(collector.router(DEFAULT_PATH));
+///     .route_service(DEFAULT_PATH, Exporter::new(&collector));
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReportLayer {
@@ -61,31 +61,35 @@ impl<S> Layer<S> for ReportLayer {
 /// The error behind a response, put into its extensions by the handler that made it:
 ///
 /// ```
-/// use axum::response::{IntoResponse, Response};
 /// use axum::http::StatusCode;
+/// use axum::response::{IntoResponse, Response};
 /// use periskop_client::Reported;
 ///
 /// struct Failure(std::io::Error);
 ///
 /// impl IntoResponse for Failure {
 ///     fn into_response(self) -> Response {
-///         (StatusCode::INTERNAL_SERVER_ERROR, axum::Extension(Reported::new(self.0))).into_response()
+///         (StatusCode::BAD_GATEWAY, axum::Extension(Reported::new(&self.0))).into_response()
 ///     }
 /// }
 /// ```
-#[derive(Clone)]
-pub struct Reported(Arc<dyn Error + Send + Sync>);
+///
+/// Whatever the status of the answer is, below 500 as well, it is reported. A [`Capture`] says more
+/// than the error: severity, key, or the causes of a `Box<dyn Error>` (`Capture::of_dyn`).
+#[derive(Clone, Debug)]
+pub struct Reported(Arc<Capture>);
 
 impl Reported {
-    /// Of this error. Whatever answer it is attached to, below 500 as well, is reported.
-    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(error.into().into())
+    /// Of this error, from the place of this call.
+    #[track_caller]
+    pub fn new<E: Error + ?Sized>(error: &E) -> Self {
+        Capture::of(error).into()
     }
 }
 
-impl fmt::Debug for Reported {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reported").field(&self.0).finish()
+impl From<Capture> for Reported {
+    fn from(capture: Capture) -> Self {
+        Self(Arc::new(capture))
     }
 }
 
@@ -164,19 +168,17 @@ where
 impl<F> ReportFuture<F> {
     fn report<R>(&self, response: &Response<R>) {
         let status = response.status();
-        let attached = response.extensions().get::<Reported>();
-        let capture = match attached {
-            Some(Reported(error)) => Capture::of_dyn(&**error),
-            None if status.is_server_error() && !self.scene.is_reported() => {
-                let class = format!("HTTP {}", status.as_u16());
-                let reason = status.canonical_reason().unwrap_or("a failure");
-                Capture::message(format_args!("{} {reason}", status.as_u16())).class(class)
-            }
-            None => return,
-        };
-        // The place of this very line tells nothing.
-        let stack = [format!("answered {} to {}", status.as_u16(), self.scene.route())];
-        self.record(capture.stacktrace(stack));
+        let answered = || format!("answered {} to {}", status.as_u16(), self.scene.route());
+        if let Some(Reported(capture)) = response.extensions().get() {
+            let mut capture = Capture::clone(capture);
+            capture.outermost().stacktrace.push(answered());
+            self.record(capture);
+        } else if status.is_server_error() && !self.scene.is_reported() {
+            let reason = status.canonical_reason().unwrap_or("a failure");
+            let message = format_args!("{} {reason}", status.as_u16());
+            let capture = Capture::message(message).class(format!("HTTP {}", status.as_u16()));
+            self.record(capture.stacktrace([answered()]).grouped_by(self.scene.route()));
+        }
     }
 
     fn report_panic(&self, panic: &(dyn std::any::Any + Send)) {
@@ -186,11 +188,15 @@ impl<F> ReportFuture<F> {
         }
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        self.record(hook::of(text.unwrap_or("a panic whose payload is no text")));
+        let capture = hook::of(text.unwrap_or("a panic whose payload is no text"));
+        self.record(capture.grouped_by(self.scene.route()));
     }
 
-    fn record(&self, capture: Capture) {
-        self.collector.record(capture.grouped_by(self.scene.route()).http(self.scene.http()));
+    fn record(&self, mut capture: Capture) {
+        // The stack of this moment is that of the runtime.
+        capture.has_trace = true;
+        let has_request = capture.http.is_some();
+        self.collector.record(if has_request { capture } else { capture.http(self.scene.http()) });
     }
 }
 

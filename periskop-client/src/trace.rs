@@ -46,7 +46,7 @@ use crate::printed::{is_printing, shortened};
 ///   relatives), it becomes the occurrence's HTTP context.
 /// - Values of fields whose names promise a secret, such as `password`, are masked.
 /// - Events that are raised while an error is being printed for a report are not heard, nor are
-///   those of a [pusher](crate::push): neither can a report lead to a report.
+///   those of a pusher: neither can a report lead to a report.
 ///
 /// Spans cost when they begin: those up to [`spans`](Self::spans) keep at most 16 fields of 256
 /// bytes.

@@ -14,9 +14,9 @@ pub(crate) struct Names {
 
 /// Odd, so that multiples of it meet every value before they repeat; 2^64 divided by the golden
 /// ratio, so that neighbours are far apart.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+const STEP: u128 = 0x9e37_79b9_7f4a_7c15;
 /// What a UUID leaves free of its second half.
-const FREE: u64 = u64::MAX >> 2;
+const FREE: u128 = u64::MAX as u128 >> 2;
 
 impl Names {
     pub(crate) fn new(base: u128) -> Self {
@@ -25,10 +25,9 @@ impl Names {
 
     /// The bits of the next name.
     pub(crate) fn next(&self) -> u128 {
-        let n = self.given.fetch_add(1, Ordering::Relaxed);
-        let mask = u128::from(FREE);
-        let low = (self.base & mask) as u64; // masked to 62 bits
-        self.base & !mask | u128::from(low.wrapping_add(n.wrapping_mul(STEP)) & FREE)
+        let n = u128::from(self.given.fetch_add(1, Ordering::Relaxed));
+        let low = self.base.wrapping_add(n.wrapping_mul(STEP));
+        self.base & !FREE | low & FREE
     }
 }
 

@@ -45,6 +45,12 @@ impl Memory {
         Self { used: AtomicUsize::new(0), limit }
     }
 
+    /// Gives back and takes; how much is taken after that.
+    fn exchange(&self, freed: usize, taken: usize) -> usize {
+        let difference = taken.wrapping_sub(freed);
+        self.used.fetch_add(difference, Ordering::Relaxed).wrapping_add(difference)
+    }
+
     #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -92,16 +98,24 @@ impl Entry {
         let severity = occurrence.severity;
         let occurrence = Arc::new(occurrence);
         let mut dropped = Dropped::default();
-        let mut used = memory.used.fetch_add(size, Ordering::Relaxed) + size;
+        let mut freed = 0;
         let mut kept = self.lock();
         kept.total = (kept.total + 1).min(MOST);
         kept.severity = severity;
         kept.newest.push_back((occurrence, size));
-        while (kept.newest.len() > keep || used > memory.limit)
+        while kept.newest.len() > keep
             && let Some((oldest, size)) = kept.newest.pop_front()
         {
             dropped.push(oldest);
-            used = memory.used.fetch_sub(size, Ordering::Relaxed) - size;
+            freed += size;
+        }
+        // In a storm they are mostly of one size, and threads need not meet here.
+        let mut used = if size == freed { 0 } else { memory.exchange(freed, size) };
+        while used > memory.limit
+            && let Some((oldest, size)) = kept.newest.pop_front()
+        {
+            dropped.push(oldest);
+            used = memory.exchange(size, 0);
         }
         drop(kept);
         dropped

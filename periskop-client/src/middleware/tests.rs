@@ -43,7 +43,7 @@ fn application(collector: &Collector) -> Router {
 }
 
 async fn attached() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, axum::Extension(Reported::new(unpaid()))).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, axum::Extension(Reported::new(&unpaid()))).into_response()
 }
 
 async fn panics() -> &'static str {
@@ -103,7 +103,13 @@ async fn the_error_behind_an_answer_is_reported_with_its_causes() {
     let occurrence = &errors[0].occurrences[0];
     let classes: Vec<_> =
         occurrence.exceptions.iter().map(|e| e.class.as_deref().unwrap()).collect();
-    assert_eq!(classes, ["Unpaid", "core::num::error::ParseIntError"]);
+    assert_eq!(
+        classes,
+        ["periskop_client::middleware::tests::Unpaid", "core::num::error::ParseIntError"]
+    );
+    let frames = &occurrence.exceptions[0].stacktrace;
+    assert!(frames[0].contains("middleware/tests.rs:"), "where it was made: {frames:?}");
+    assert_eq!(frames[1], "answered 503 to GET /attached");
     assert!(occurrence.http.is_some());
 }
 

@@ -119,9 +119,12 @@ impl Transport {
         {
             return Ok(current.agent.clone());
         }
+        // The system's authorities are many; without TLS they need not be read.
+        let is_plain = self.url.scheme_str() == Some("http") && !self.proxy_from_environment;
+        let tls = if is_plain { TlsConfig::default() } else { material.build()? };
         let proxy = if self.proxy_from_environment { ureq::Proxy::try_from_env() } else { None };
         let config = Agent::config_builder()
-            .tls_config(material.build()?)
+            .tls_config(tls)
             .proxy(proxy)
             .max_redirects(0)
             .max_redirects_will_error(false)
