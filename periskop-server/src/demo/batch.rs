@@ -5,14 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::{Method, header};
 use periskop_client::Collector;
+use periskop_client::push;
 use periskop_core::ReplicaId;
-use periskop_discovery::http_client::{HttpClient, HttpClientConfig};
 use periskop_pushgw::{Gateway, Settings, Web};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
-use url::Url;
 
 use super::mishaps;
 
@@ -37,18 +35,12 @@ pub(super) async fn start() -> io::Result<(SocketAddr, impl Future<Output = ()>)
 }
 
 async fn run_again_and_again(gateway: SocketAddr) {
-    let client = HttpClient::new(&HttpClientConfig::default(), "periskop-demo-job");
-    // Both are the demo's own: a client without settings, an address that was just bound.
-    let (Ok(client), Ok(url)) = (client, Url::parse(&format!("http://{gateway}/errors"))) else {
+    // Of an address that was just bound: it is one.
+    let Ok(gateway) = push::Gateway::builder(format!("http://{gateway}/errors")).build() else {
         return;
     };
     loop {
-        let payload = run_once();
-        let push = client
-            .request(Method::POST, url.clone())
-            .header(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"))
-            .body(payload);
-        if let Err(error) = push.send().await {
+        if let Err(error) = gateway.push_once_async(&run_once()).await {
             tracing::warn!(%error, "the demo's job could not push");
         }
         sleep(PAUSE).await;
@@ -56,10 +48,10 @@ async fn run_again_and_again(gateway: SocketAddr) {
 }
 
 /// The life of one process: its identity, its errors, its last words.
-fn run_once() -> Vec<u8> {
+fn run_once() -> Collector {
     let collector = Collector::new();
-    for mishap in mishaps::BATCH {
-        (0..rand::random_range(1..=mishap.weight)).for_each(|_| (mishap.happen)(&collector));
+    for (most, fail) in mishaps::BATCH {
+        (0..rand::random_range(1..=*most)).for_each(|_| fail(&collector));
     }
-    collector.export()
+    collector
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use periskop_client::{Collector, DEFAULT_PATH};
+use periskop_client::{Collector, DEFAULT_PATH, ReportLayer};
 use rand::Rng;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
+use tower::ServiceExt;
 
-use super::Plan;
+use super::mishaps::Happening;
+use super::{Plan, handlers};
 
 /// An instance that is about to run.
 pub(super) struct Instance {
@@ -37,11 +39,11 @@ impl Instance {
         let Self { plan, mut listener, address } = self;
         loop {
             let collector = Collector::new();
-            let app = collector.router(DEFAULT_PATH);
+            let app = application(&collector);
             tokio::select! {
                 // It ends only by being dropped: it has no signal to stop.
-                _ = axum::serve(listener, app).into_future() => {}
-                () = misbehave(plan, &collector) => {}
+                _ = axum::serve(listener, app.clone()).into_future() => {}
+                () = misbehave(plan, &collector, app) => {}
                 () = sleep(lifetime(plan)) => {}
             }
             // Down for a moment, and no port is given to two.
@@ -69,11 +71,26 @@ pub(super) async fn failing() -> io::Result<(SocketAddr, impl Future<Output = ()
     Ok((address, served))
 }
 
+/// What a service is made of that has its failures reported.
+fn application(collector: &Collector) -> Router {
+    handlers::routes()
+        .layer(ReportLayer::new(collector))
+        .with_state(collector.clone())
+        .merge(collector.router(DEFAULT_PATH))
+}
+
 /// Has one mishap after the other, the first ones at once, so that there is something to see.
-async fn misbehave(plan: &Plan, collector: &Collector) {
+async fn misbehave(plan: &Plan, collector: &Collector, app: Router) {
+    let happen = async |happening: Happening| match happening {
+        Happening::Aside(fail) => fail(collector),
+        Happening::During(request) => {
+            // Whatever it answers: nobody is there to be told.
+            let _ = app.clone().oneshot(request()).await;
+        }
+    };
     for mishap in plan.mishaps {
         if mishap.at_start {
-            (mishap.happen)(collector);
+            happen(mishap.happening).await;
         }
     }
     loop {
@@ -83,7 +100,7 @@ async fn misbehave(plan: &Plan, collector: &Collector) {
         let mut dice = rand::rng().random_range(0..total.max(1));
         for mishap in plan.mishaps {
             if dice < mishap.weight {
-                (mishap.happen)(collector);
+                happen(mishap.happening).await;
                 break;
             }
             dice -= mishap.weight;

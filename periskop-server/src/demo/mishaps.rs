@@ -1,11 +1,12 @@
-//! What goes wrong in the demo: real errors of the standard library and of libraries, with their
-//! causes and the requests during which they happened.
+//! What goes wrong in the demo: real errors of the standard library and of libraries, some while a
+//! request is answered ([`handlers`](super::handlers)), some beside.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use periskop_client::{Capture, Collector, HttpContext, Severity};
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use periskop_client::{Capture, Collector, Severity};
 use rand::Rng;
 
 /// Something that goes wrong now and then.
@@ -14,131 +15,102 @@ pub(super) struct Mishap {
     pub(super) weight: u32,
     /// Whether it does as soon as the instance is up.
     pub(super) at_start: bool,
-    pub(super) happen: fn(&Collector),
+    pub(super) happening: Happening,
 }
 
+/// Fails, and reports it.
+pub(super) type Failing = fn(&Collector);
+
+/// How it comes about.
+#[derive(Clone, Copy)]
+pub(super) enum Happening {
+    /// Beside all requests.
+    Aside(Failing),
+    /// By this request, to a handler of the instance.
+    During(fn() -> Request<Body>),
+}
+
+use Happening::{Aside, During};
+
 pub(super) const SHOP: &[Mishap] = &[
-    Mishap { weight: 12, at_start: true, happen: unreadable_price },
-    Mishap { weight: 6, at_start: true, happen: declined_payment },
-    Mishap { weight: 3, at_start: true, happen: broken_basket },
-    Mishap { weight: 1, at_start: false, happen: missing_image },
+    Mishap { weight: 12, at_start: true, happening: During(item) },
+    Mishap { weight: 6, at_start: true, happening: During(checkout) },
+    Mishap { weight: 3, at_start: true, happening: During(basket) },
+    Mishap { weight: 1, at_start: false, happening: Aside(missing_image) },
 ];
 
 pub(super) const SEARCH: &[Mishap] = &[
-    Mishap { weight: 10, at_start: true, happen: slow_index },
-    Mishap { weight: 4, at_start: true, happen: garbled_query },
-    Mishap { weight: 1, at_start: false, happen: unreadable_page },
+    Mishap { weight: 10, at_start: true, happening: During(search) },
+    Mishap { weight: 4, at_start: true, happening: During(garbled_search) },
+    Mishap { weight: 1, at_start: false, happening: Aside(unreadable_page) },
 ];
 
 pub(super) const MAILER: &[Mishap] = &[
-    Mishap { weight: 5, at_start: true, happen: no_template },
-    Mishap { weight: 3, at_start: true, happen: no_relay },
-    Mishap { weight: 2, at_start: false, happen: retried_delivery },
+    Mishap { weight: 5, at_start: true, happening: Aside(no_template) },
+    Mishap { weight: 3, at_start: true, happening: Aside(no_relay) },
+    Mishap { weight: 2, at_start: false, happening: Aside(retried_delivery) },
 ];
 
 pub(super) const BILLING: &[Mishap] = &[
-    Mishap { weight: 3, at_start: true, happen: rounding },
-    Mishap { weight: 1, at_start: true, happen: unreadable_invoice },
+    Mishap { weight: 3, at_start: true, happening: Aside(rounding) },
+    Mishap { weight: 1, at_start: true, happening: During(invoice) },
 ];
 
-/// Of a job that ends soon: as often in one run, at most, as the weight says.
-pub(super) const BATCH: &[Mishap] = &[
-    Mishap { weight: 4, at_start: true, happen: unreadable_price },
-    Mishap { weight: 2, at_start: true, happen: unreadable_invoice },
-];
+/// Of a job that ends soon: how often in one run, at most.
+pub(super) const BATCH: &[(u32, Failing)] = &[(4, unreadable_price), (2, unreadable_amount)];
 
-/// An order that could not be placed.
-#[derive(Debug, thiserror::Error)]
-#[error("order {order} could not be placed")]
-struct CheckoutError {
-    order: u32,
-    source: PaymentError,
-}
-
-/// A payment that was not made.
-#[derive(Debug, thiserror::Error)]
-#[error("the payment provider refused: {code}")]
-struct PaymentError {
-    code: &'static str,
-    source: io::Error,
-}
-
-/// A search that was given up.
-#[derive(Debug, thiserror::Error)]
-#[error("shard {shard} did not answer")]
-struct ShardError {
-    shard: u32,
-    source: io::Error,
-}
-
-fn dice(sides: u32) -> u32 {
+pub(super) fn dice(sides: u32) -> u32 {
     rand::rng().random_range(0..sides)
 }
 
 /// A request as a browser sends it. The token is there to be masked.
-fn request(method: &str, url: String, body: Option<&str>) -> HttpContext {
-    HttpContext {
-        method: Some(method.to_owned()),
-        url: Some(url),
-        headers: [
-            ("Accept", "application/json"),
-            ("Authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.demo"),
-            ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Firefox/143.0"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into(),
-        body: body.map(str::to_owned),
+fn request(method: Method, url: &str, body: &'static str) -> Request<Body> {
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = method;
+    // Each is one of the demo's own, and one.
+    *request.uri_mut() = url.parse().unwrap_or_default();
+    for (name, value) in [
+        (header::ACCEPT, "application/json"),
+        (header::AUTHORIZATION, "Bearer eyJhbGciOiJIUzI1NiJ9.demo"),
+        (header::USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64) Firefox/143.0"),
+    ] {
+        request.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
+    request
 }
 
-fn unreadable_price(collector: &Collector) {
+fn item() -> Request<Body> {
     let price = ["12,50", "free", "1e3", ""][dice(4) as usize];
-    if let Err(error) = price.parse::<u32>() {
-        let url = format!("https://shop.example/items/{}?price={price}", dice(500));
-        collector.record(Capture::of(&error).http(request("GET", url, None)));
-    }
+    request(Method::GET, &format!("https://shop.example/items/{}?price={price}", dice(500)), "")
 }
 
-fn declined_payment(collector: &Collector) {
-    let kind = [ErrorKind::ConnectionReset, ErrorKind::TimedOut][dice(2) as usize];
-    let source = PaymentError {
-        code: ["card_declined", "insufficient_funds"][dice(2) as usize],
-        source: io::Error::new(kind, "while reading the provider's answer"),
-    };
-    let error = CheckoutError { order: 10_000 + dice(9_000), source };
+fn checkout() -> Request<Body> {
     let body = r#"{"basket": [17, 4], "card": "4111-xxxx", "password": "hunter2"}"#;
-    let url = "https://shop.example/checkout".to_owned();
-    collector.record(Capture::of(&error).http(request("POST", url, Some(body))));
+    request(Method::POST, "https://shop.example/checkout", body)
 }
 
-fn broken_basket(collector: &Collector) {
-    let body = r#"{"items": [1, 2, "#;
-    if let Err(error) = serde_json::from_str::<serde_json::Value>(body) {
-        let url = "https://shop.example/basket".to_owned();
-        collector.record(Capture::of(&error).http(request("PUT", url, Some(body))));
-    }
+fn basket() -> Request<Body> {
+    request(Method::PUT, "https://shop.example/basket", r#"{"items": [1, 2, "#)
+}
+
+fn search() -> Request<Body> {
+    let url = format!("https://search.example/v2/search?q=lamp&page={}", dice(20));
+    request(Method::GET, &url, "")
+}
+
+fn garbled_search() -> Request<Body> {
+    request(Method::GET, "https://search.example/v2/search?q=caf%E9", "")
+}
+
+fn invoice() -> Request<Body> {
+    let url = format!("https://billing.example/invoices/2026-{}", dice(12) + 1);
+    request(Method::GET, &url, "")
 }
 
 fn missing_image(collector: &Collector) {
     let message = format!("item {} has no image, the placeholder is shown", dice(500));
     let capture = Capture::message(message).severity(Severity::Info);
     collector.record(capture.class("shop::images").key("no-image"));
-}
-
-fn slow_index(collector: &Collector) {
-    let source = io::Error::new(ErrorKind::TimedOut, "no answer within 250 ms");
-    let error = ShardError { shard: dice(8), source };
-    let url = format!("https://search.example/v2/search?q=lamp&page={}", dice(20));
-    let capture = Capture::of(&error).severity(Severity::Warning);
-    collector.record(capture.http(request("GET", url, None)));
-}
-
-fn garbled_query(collector: &Collector) {
-    let latin1 = b"caf\xe9".to_vec();
-    if let Err(error) = String::from_utf8(latin1) {
-        let url = "https://search.example/v2/search?q=caf%E9".to_owned();
-        collector.record(Capture::of(&error).http(request("GET", url, None)));
-    }
 }
 
 fn unreadable_page(collector: &Collector) {
@@ -173,9 +145,14 @@ fn rounding(collector: &Collector) {
     }
 }
 
-fn unreadable_invoice(collector: &Collector) {
+fn unreadable_price(collector: &Collector) {
+    if let Err(error) = ["12,50", "free"][dice(2) as usize].parse::<u32>() {
+        collector.report(&error);
+    }
+}
+
+fn unreadable_amount(collector: &Collector) {
     if let Err(error) = "1,234.50".parse::<f64>() {
-        let url = format!("https://billing.example/invoices/2026-{}", dice(12) + 1);
-        collector.record(Capture::of(&error).http(request("GET", url, None)));
+        collector.report(&error);
     }
 }
