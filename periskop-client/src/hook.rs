@@ -35,6 +35,8 @@ pub fn install_panic_hook(collector: &Collector) {
         // A panic in a hook would abort the process. Nothing here runs code of the host's, whose
         // texts could panic: the payload is a text that was made before.
         collector.record(capture(&collector, info));
+        #[cfg(feature = "tower")]
+        crate::scene::panicked(collector.id());
         before(info);
     }));
 }

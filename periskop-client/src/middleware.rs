@@ -183,7 +183,7 @@ impl<F> ReportFuture<F> {
 
     fn report_panic(&self, panic: &(dyn std::any::Any + Send)) {
         // The hook, which also sees where it was, comes first.
-        if self.scene.is_reported() {
+        if self.scene.has_panicked() {
             return;
         }
         let text = panic.downcast_ref::<&str>().copied();

@@ -15,6 +15,7 @@ pub(crate) struct Scene {
     /// The route, where the router tells it.
     matched: Option<Matched>,
     is_reported: AtomicBool,
+    has_panicked: AtomicBool,
 }
 
 impl Scene {
@@ -24,13 +25,23 @@ impl Scene {
         let extensions = std::mem::take(&mut parts.extensions);
         let own = parts.clone();
         parts.extensions = extensions;
-        let is_reported = AtomicBool::new(false);
-        Self { parts: own, collector, matched: matched(parts), is_reported }
+        Self {
+            parts: own,
+            collector,
+            matched: matched(parts),
+            is_reported: AtomicBool::new(false),
+            has_panicked: AtomicBool::new(false),
+        }
     }
 
     /// Whether an error was reported to its collector while this was the thread's scene.
     pub(crate) fn is_reported(&self) -> bool {
         self.is_reported.load(Ordering::Relaxed)
+    }
+
+    /// Whether a panic was, by the hook.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.has_panicked.load(Ordering::Relaxed)
     }
 
     /// Runs with this as the thread's scene.
@@ -86,11 +97,22 @@ impl Scene {
 
 /// The thread's scene; notes that an occurrence so bad is reported to `collector` meanwhile.
 pub(crate) fn reported(collector: usize, severity: Severity) -> Option<Arc<Scene>> {
-    let scene = SCENE.try_with(|scene| scene.try_borrow().ok()?.clone()).ok()??;
+    let scene = current()?;
     if severity == Severity::Error && scene.collector == collector {
         scene.is_reported.store(true, Ordering::Relaxed);
     }
     Some(scene)
+}
+
+/// Notes that a panic of the thread's scene is reported to `collector`.
+pub(crate) fn panicked(collector: usize) {
+    if let Some(scene) = current().filter(|scene| scene.collector == collector) {
+        scene.has_panicked.store(true, Ordering::Relaxed);
+    }
+}
+
+fn current() -> Option<Arc<Scene>> {
+    SCENE.try_with(|scene| scene.try_borrow().ok()?.clone()).ok()?
 }
 
 #[cfg(feature = "axum")]

@@ -19,7 +19,15 @@ fn unpaid() -> Unpaid {
 fn application(collector: &Collector) -> Router {
     let own = collector.clone();
     let noticed = collector.clone();
+    let despairing = collector.clone();
     Router::new()
+        .route(
+            "/despairs",
+            get(async move || {
+                despairing.report(&unpaid());
+                panics().await
+            }),
+        )
         .route("/fine", get(async || "fine"))
         .route("/missing", get(async || StatusCode::NOT_FOUND))
         .route("/broken/{id}", get(async || StatusCode::BAD_GATEWAY))
@@ -147,6 +155,13 @@ async fn a_panic_is_answered_and_counted_once_with_and_without_the_hook() {
     assert_eq!(error.total_count, 1);
     let frames = &error.occurrences[0].exceptions[0].stacktrace;
     assert!(frames[0].contains("middleware/tests.rs:"), "the hook knows where it was: {frames:?}");
+}
+
+#[tokio::test]
+async fn a_panic_after_an_error_that_was_reported_is_another_error() {
+    let (status, errors) = reported("/despairs").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(errors.len(), 2, "{errors:?}");
 }
 
 #[tokio::test]

@@ -113,19 +113,24 @@ impl PusherBuilder {
     ///
     /// There is no thread to be had.
     pub fn spawn(self, collector: &Collector) -> Result<Pusher, PushError> {
-        let (pid, counted) = collector.changes();
+        let (pid, _) = collector.changes();
         let background = Arc::new_cyclic(|this| Background {
             this: this.clone(),
             gateway: self.gateway,
             pace: self.pace,
             collector: collector.clone(),
             is_over: AtomicBool::new(false),
-            runner: ArcSwap::from_pointee(Runner::new(pid, counted > 0)),
+            runner: ArcSwap::from_pointee(Runner::new(pid, false)),
             status: ArcSwap::default(),
         });
         background.start(&background.runner.load_full()).map_err(no_thread)?;
         let listener: Arc<dyn Listener> = background.clone();
         collector.listen(&listener);
+        // Only now: what is counted from here on is heard.
+        let (pid, counted) = collector.changes();
+        if counted > 0 {
+            listener.counted(pid);
+        }
         Ok(Pusher { background })
     }
 }
