@@ -173,7 +173,7 @@ impl Write for Bounded {
 /// `Backtrace` offers no other way to them than its text. There, a frame begins with a line of its
 /// number, a colon and the innermost function; functions that this one was inlined into follow on
 /// lines of their own, and after each function may come a line `at` its place.
-fn frames(printed: &str, at_most: usize) -> Vec<String> {
+pub(crate) fn frames(printed: &str, at_most: usize) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for line in printed.lines().map(str::trim) {
         if let Some(place) = line.strip_prefix("at ") {

@@ -87,6 +87,21 @@ async fn what_the_gateway_says_is_told_and_credentials_are_not() {
 }
 
 #[tokio::test]
+async fn a_gateway_may_say_how_long_to_leave_it_alone() {
+    let fake = FakeGateway::start().await;
+    let gateway = gateway(Gateway::builder(fake.url()));
+    let ask = async |wait: &str| {
+        fake.answers(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", wait)], "");
+        match gateway.push_once_async(&counted(1)).await {
+            Err(PushError::Answered { status: 429, retry_after, .. }) => retry_after,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask("120").await, Some(Duration::from_secs(120)));
+    assert_eq!(ask("Fri, 31 Dec 1999 23:59:59 GMT").await, None, "our own pauses do for a date");
+}
+
+#[tokio::test]
 async fn a_redirect_is_told_and_not_followed() {
     let elsewhere = FakeGateway::start().await;
     let fake = FakeGateway::start().await;

@@ -104,6 +104,26 @@ fn closures_recursion_and_callers_far_away_do_not_decide() {
     assert_eq!(key("E", &other), plain);
 }
 
+#[test]
+fn inlining_does_not_split_an_error() {
+    let apart = concat!(
+        "   0: shop::price::parse\n             at ./src/price.rs:4:5\n",
+        "   1: shop::basket::total\n             at ./src/basket.rs:7:9\n",
+        "   2: core::ops::function::FnOnce::call_once\n",
+        "   3: shop::checkout\n             at ./src/checkout.rs:12:5\n",
+    );
+    let inlined = concat!(
+        "   0: shop::price::parse\n             at ./src/price.rs:4:5\n",
+        "      shop::basket::total\n             at ./src/basket.rs:7:9\n",
+        "      shop::checkout\n             at ./src/checkout.rs:12:5\n",
+    );
+    let keys = [apart, inlined].map(|printed| {
+        let frames = crate::backtrace::frames(printed, 10);
+        key("E", &frames.iter().map(String::as_str).collect::<Vec<_>>())
+    });
+    assert_eq!(keys[0], keys[1]);
+}
+
 fn hex(digits: usize) -> impl Strategy<Value = String> {
     proptest::collection::vec(0_u8..16, digits)
         .prop_map(|digits| digits.iter().map(|digit| format!("{digit:x}")).collect())
