@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use periskop_client::install_panic_hook;
 use periskop_core::ReplicaId;
 use periskop_core::storage::StorageError;
 use periskop_http::{TlsError, WebConfig, WebConfigError};
@@ -76,6 +77,7 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
             Gateway::open(settings, id, &spec.to_string(), storage).await?
         }
     };
+    install_panic_hook(gateway.collector());
     let scheme = if web.tls.is_some() { "https" } else { "http" };
     say(&format!("listening on {scheme}://{address}"))?;
     let reloads = tokio::spawn(reloads);

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use periskop_client::install_panic_hook;
 use periskop_core::config::Secret;
 use periskop_http::{NewToken, PasswordError, hash_password};
 
@@ -123,6 +124,7 @@ async fn run_demo(args: &ListenArgs) -> Result<(), RunError> {
 async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Result<(), RunError> {
     let address = listener.local_addr()?;
     let periskop = builder.build();
+    install_panic_hook(periskop.handle().collector());
     let handle = periskop.handle().clone();
     let (access, is_https) = (handle.access(), handle.config().web.tls.is_some());
     match address.ip().to_canonical().is_loopback() {

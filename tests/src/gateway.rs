@@ -47,6 +47,15 @@ impl Gateway {
         address.parse().expect("it says its address")
     }
 
+    /// The number of its process.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// Kills it, and starts it anew at the same address.
     ///
     /// # Panics
