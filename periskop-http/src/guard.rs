@@ -29,7 +29,8 @@ type Need = dyn Fn(&Method, &Uri) -> Role + Send + Sync;
 type Words = dyn Fn(&Parts, Problem) -> Response + Send + Sync;
 type Count = dyn Fn(Refusal) + Send + Sync;
 
-/// See the [module](self).
+/// Stands before every route of an application: asks where a request comes from and who sends it,
+/// and adds security headers to every answer.
 #[derive(Clone)]
 pub struct Guard {
     access: Access,
