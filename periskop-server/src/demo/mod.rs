@@ -1,8 +1,9 @@
 //! A small fleet in this very process, for a first look without any configuration.
 //!
 //! Nothing is faked but the reasons: instances listen on ports of their own, export what their
-//! collectors counted of errors that really happened, many while a request was answered, stop answering, and restart with a new
-//! identity; a batch job pushes to a gateway. The server finds and scrapes them as it would any other.
+//! collectors counted of errors that really happened, many while a request was answered, stop
+//! answering, and restart with a new identity; a batch job pushes to a gateway. The server finds and
+//! scrapes them as it would any other.
 
 mod batch;
 mod handlers;
