@@ -129,8 +129,9 @@ fn say(line: &str) -> io::Result<()> {
 /// `RUST_LOG` chooses what is written; without it everything of ours from `info` on, and warnings of
 /// the libraries. Does nothing where a subscriber is there already.
 fn log_to_standard_error(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,periskop_pushgw=info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("warn,periskop_pushgw=info,periskop_http=info,periskop_storage=info")
+    });
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
