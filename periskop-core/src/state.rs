@@ -107,7 +107,7 @@ impl State {
     pub fn error(&self, id: &AggregateId) -> Option<ErrorView<'_>> {
         let (name, service) = self.services.get_key_value(&id.service)?;
         let (key, aggregate) = service.errors.get_key_value(&id.key)?;
-        (aggregate.total() > 0).then(|| ErrorView::new(self, name, key, aggregate))
+        aggregate.is_listed().then(|| ErrorView::new(self, name, key, aggregate))
     }
 
     fn listed<'a>(
@@ -115,7 +115,7 @@ impl State {
         name: &'a ServiceName,
         service: &'a Service,
     ) -> impl Iterator<Item = ErrorView<'a>> {
-        let listed = service.errors.iter().filter(|(_, aggregate)| aggregate.total() > 0);
+        let listed = service.errors.iter().filter(|(_, aggregate)| aggregate.is_listed());
         listed.map(move |(key, aggregate)| ErrorView::new(self, name, key, aggregate))
     }
 

@@ -316,7 +316,8 @@ impl Counts {
 fn sum_of_lives(lives: &[Known], part: &dyn Fn(&Known) -> u64, forgotten: &Forgotten) -> u64 {
     let sum = |lives: &[Known], less: bool| {
         lives.iter().fold(0_u64, |sum, known| {
-            let less = if less { forgotten.count(&known.incarnation) } else { 0 };
+            let less =
+                if less && !forgotten.is_empty() { forgotten.count(&known.incarnation) } else { 0 };
             sum.saturating_add(part(known).saturating_sub(less))
         })
     };

@@ -11,7 +11,7 @@ pub(crate) const NOTHING: &[u8] = br#"{"target_uuid": "idle", "aggregated_errors
 /// Errors of a worker, and occurrences of each: 20 KB as a payload.
 const ERRORS: usize = 4;
 const OCCURRENCES: u64 = 5;
-const FRAMES: usize = 14;
+const FRAMES: usize = 8;
 
 /// A long-lived process that pushes its whole state after each exception, as the published clients
 /// do.
