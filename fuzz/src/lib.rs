@@ -15,6 +15,7 @@ pub mod exporter;
 pub mod group;
 pub mod merge;
 pub mod mutate;
+pub mod push;
 pub mod relabel;
 pub mod stored;
 pub mod time;
@@ -35,6 +36,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("exporter", exporter::run),
     ("group", group::run),
     ("merge", merge::run),
+    ("push", push::run),
     ("relabel", relabel::run),
     ("stored", stored::run),
     ("time", time::run),

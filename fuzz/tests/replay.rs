@@ -35,6 +35,11 @@ fn merge() {
 }
 
 #[test]
+fn push() {
+    replay("push");
+}
+
+#[test]
 fn relabel() {
     replay("relabel");
 }
