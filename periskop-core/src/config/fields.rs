@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::node::{Entry, Node, Value};
@@ -275,6 +276,20 @@ impl<'n, 'p> Fields<'n, 'p> {
     /// A whole number that is not negative.
     pub fn uint(&mut self, name: &'static str) -> Option<u64> {
         self.scalar(name, "an integer of at least 0", |scalar| scalar.as_int()?.try_into().ok())
+    }
+
+    /// A whole number within bounds.
+    pub fn uint_within<T: TryFrom<u64> + PartialOrd + Display>(
+        &mut self,
+        name: &'static str,
+        bounds: RangeInclusive<T>,
+    ) -> Option<T> {
+        let given = self.uint(name)?;
+        let value = T::try_from(given).ok().filter(|value| bounds.contains(value));
+        if value.is_none() {
+            self.problem(name, format!("must be {} to {}", bounds.start(), bounds.end()));
+        }
+        value
     }
 
     /// A TCP or UDP port.

@@ -1,7 +1,5 @@
 //! `limits` and `rate_limit`.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use periskop_core::config::{At, Fields, Problems, format_duration};
@@ -16,12 +14,14 @@ pub(super) fn limits(at: &At<'_>, problems: &mut Problems) -> Option<Limits> {
     let default = Limits::default();
     let mut fields = Fields::new(at, problems)?;
     let limits = Limits {
-        connections: number(&mut fields, "connections", 1..=1_000_000)
+        connections: fields
+            .uint_within("connections", 1..=1_000_000)
             .unwrap_or(default.connections),
         // hyper needs 8 KiB for its buffer.
-        header_bytes: number(&mut fields, "header_bytes", 8 * 1024..=1024 * 1024)
+        header_bytes: fields
+            .uint_within("header_bytes", 8 * 1024..=1024 * 1024)
             .unwrap_or(default.header_bytes),
-        headers: number(&mut fields, "headers", 10..=10_000).unwrap_or(default.headers),
+        headers: fields.uint_within("headers", 10..=10_000).unwrap_or(default.headers),
         header_timeout: time(&mut fields, "header_timeout").unwrap_or(default.header_timeout),
         write_timeout: time(&mut fields, "write_timeout").unwrap_or(default.write_timeout),
         idle_timeout: time(&mut fields, "idle_timeout").unwrap_or(default.idle_timeout),
@@ -35,7 +35,7 @@ pub(super) fn limits(at: &At<'_>, problems: &mut Problems) -> Option<Limits> {
 pub(super) fn rate_limit(at: &At<'_>, problems: &mut Problems) -> Option<Option<RateLimit>> {
     let mut fields = Fields::new(at, problems)?;
     let interval = fields.go_duration("interval").unwrap_or_default();
-    let burst = number(&mut fields, "burst", 0..=1_000_000_u32).unwrap_or(0);
+    let burst = fields.uint_within("burst", 0..=1_000_000_u32).unwrap_or(0);
     if interval > HOUR {
         fields.problem("interval", "must not be above 1h");
     }
@@ -54,17 +54,4 @@ fn time(fields: &mut Fields<'_, '_>, name: &'static str) -> Option<Duration> {
     let (least, most) = (format_duration(SECOND), format_duration(HOUR));
     fields.problem(name, format!("must be {least} to {most}"));
     None
-}
-
-fn number<T: TryFrom<u64> + PartialOrd + Display>(
-    fields: &mut Fields<'_, '_>,
-    name: &'static str,
-    bounds: RangeInclusive<T>,
-) -> Option<T> {
-    let given = fields.uint(name)?;
-    let value = T::try_from(given).ok().filter(|value| bounds.contains(value));
-    if value.is_none() {
-        fields.problem(name, format!("must be {} to {}", bounds.start(), bounds.end()));
-    }
-    value
 }

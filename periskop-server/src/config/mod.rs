@@ -11,9 +11,7 @@ mod secrets;
 mod service;
 
 use std::collections::HashSet;
-use std::fmt::Display;
 use std::io;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -174,9 +172,11 @@ fn decode(
     });
     let keep = default.state;
     let state = Settings {
-        occurrences_per_error: within(&mut fields, "occurrences_per_error", 1..=100)
+        occurrences_per_error: fields
+            .uint_within("occurrences_per_error", 1..=100)
             .unwrap_or(keep.occurrences_per_error),
-        incarnations_limit: within(&mut fields, "incarnations_limit", 1..=10_000_000)
+        incarnations_limit: fields
+            .uint_within("incarnations_limit", 1..=10_000_000)
             .unwrap_or(keep.incarnations_limit),
         retention: fields.duration("retention").unwrap_or(keep.retention),
     };
@@ -196,20 +196,6 @@ fn metrics(at: &At<'_>, problems: &mut Problems) -> Option<MetricsConfig> {
     let target_label = fields.bool("target_label").unwrap_or(true);
     fields.finish();
     Some(MetricsConfig { target_label })
-}
-
-/// A whole number within bounds.
-fn within<T: TryFrom<u64> + PartialOrd + Display>(
-    fields: &mut Fields<'_, '_>,
-    name: &'static str,
-    bounds: RangeInclusive<T>,
-) -> Option<T> {
-    let given = fields.uint(name)?;
-    let value = T::try_from(given).ok().filter(|value| bounds.contains(value));
-    if value.is_none() {
-        fields.problem(name, format!("must be {} to {}", bounds.start(), bounds.end()));
-    }
-    value
 }
 
 fn is_empty(node: &Node) -> bool {
