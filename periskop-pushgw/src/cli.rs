@@ -1,12 +1,13 @@
 //! The command line: what was asked for, out of flags, environment and defaults.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use periskop_core::config::{parse_bytes, parse_duration};
-use periskop_storage::StoreSpec;
+use periskop_core::config::{Secret, parse_bytes, parse_duration};
+use periskop_storage::{SpecError, StoreSpec};
 
 use crate::gateway::Settings;
 
@@ -24,8 +25,8 @@ pub struct Cli {
     /// Where the state is kept: `memory`, `sqlite:PATH`, `sled:PATH`, or the DSN of a PostgreSQL or
     /// MySQL database. One gateway at a time should have it.
     #[arg(long, value_name = "STORE", env = "PERISKOP_STORAGE", hide_env_values = true,
-        value_parser = storage, default_value = "memory")]
-    pub storage: StoreSpec,
+        value_parser = secret, default_value = "memory")]
+    pub storage: Secret,
     /// How long what is not pushed any more is remembered.
     #[arg(long, value_name = "DURATION", value_parser = retention, default_value = "30d")]
     pub retention: Duration,
@@ -64,6 +65,15 @@ impl Cli {
         self.listen.unwrap_or((Ipv4Addr::LOCALHOST, self.port).into())
     }
 
+    /// Where the state is kept.
+    ///
+    /// # Errors
+    ///
+    /// No store is called so.
+    pub fn store(&self) -> Result<StoreSpec, SpecError> {
+        StoreSpec::parse(self.storage.expose())
+    }
+
     /// What the gateway keeps, and what a push may cost.
     pub fn settings(&self) -> Settings {
         let mut settings = Settings::default();
@@ -75,8 +85,9 @@ impl Cli {
     }
 }
 
-fn storage(text: &str) -> Result<StoreSpec, String> {
-    StoreSpec::parse(text).map_err(|error| error.to_string())
+/// Never fails: what is wrong with a DSN is told by [`Cli::store`], without repeating it.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
 }
 
 /// Room for an empty payload at least.
@@ -120,12 +131,22 @@ mod tests {
 
     #[test]
     fn a_store_is_named_as_the_server_names_it() {
-        let store = |text: &str| parse(&["--storage", text]).map(|cli| cli.storage.to_string());
-        assert_eq!(parse(&[]).unwrap().storage, StoreSpec::Memory);
-        assert_eq!(store("sqlite:gw.db").unwrap(), "sqlite:gw.db");
-        assert!(store("postgres://me:s3cr3t@db/gw").unwrap().starts_with("postgres://me@db"));
-        let wrong = store("floppy:a").unwrap_err().to_string();
-        assert!(wrong.contains("floppy"), "{wrong}");
+        let cli = |text: &str| parse(&["--storage", text]).unwrap();
+        assert_eq!(parse(&[]).unwrap().store().unwrap(), StoreSpec::Memory);
+        assert_eq!(cli("sqlite:gw.db").store().unwrap().to_string(), "sqlite:gw.db");
+        for (text, is_right) in [
+            ("postgres://me:s3cr3t@db/gw", true),
+            ("floppy:s3cr3t", false),
+            ("mysql://s3cr3t@", false),
+        ] {
+            let (cli, store) = (cli(text), cli(text).store());
+            assert_eq!(store.is_ok(), is_right, "{text}");
+            let told = match store {
+                Ok(store) => store.to_string(),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!told.contains("s3cr3t") && !format!("{cli:?}").contains("s3cr3t"), "{told}");
+        }
     }
 
     #[test]

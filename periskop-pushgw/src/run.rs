@@ -9,7 +9,7 @@ use periskop_client::install_panic_hook;
 use periskop_core::ReplicaId;
 use periskop_core::storage::StorageError;
 use periskop_http::{TlsError, WebConfig, WebConfigError};
-use periskop_storage::StoreSpec;
+use periskop_storage::{SpecError, StoreSpec};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, LogFormat};
@@ -34,6 +34,9 @@ pub enum RunError {
     /// The certificates.
     #[error("tls_server_config: {0}")]
     Tls(#[from] TlsError),
+    /// No store is called so.
+    #[error("--storage: {0}")]
+    Spec(#[from] SpecError),
     /// The store.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -60,6 +63,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 }
 
 async fn serve(cli: &Cli) -> Result<(), RunError> {
+    let store = cli.store()?;
     let config = web_config(cli.web_config.as_deref())?;
     let web = Web::new(&config)?;
     let address = cli.address();
@@ -70,7 +74,7 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
     let stop = stop_signal()?;
     let reloads = reload_at_hangup(cli.web_config.clone(), config, web.clone())?;
     let (settings, id) = (cli.settings(), ReplicaId::from_u64(rand::random()));
-    let gateway = match &cli.storage {
+    let gateway = match &store {
         StoreSpec::Memory => Gateway::new(settings, id),
         spec => {
             let storage = periskop_storage::open(spec);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use periskop_client::push::{Gateway as Client, PushError};
 use periskop_client::{Capture, Collector};
+use periskop_tests::app::{App, go_app, python_app};
 use periskop_tests::eventually;
 use periskop_tests::gateway::Gateway;
 use periskop_tests::server::Server;
@@ -129,6 +130,33 @@ async fn without_the_right_credential_nobody_pushes_or_scrapes_and_nothing_tells
     })
     .await;
     assert!(server.errors("jobs").await.is_empty());
+}
+
+/// The published clients have no setting for a credential, but two of them send the password that
+/// stands in the gateway's address.
+#[tokio::test]
+async fn the_python_and_the_go_client_push_with_a_password_in_the_address() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of `s3cr3t-of-the-jobs`.
+    let hash = "$2y$12$eXOSu/OMEkZjRmCpfSIieemnqhLDGEkAFKkhnjzJCsQYrg7xLWFCu";
+    let web = format!(
+        "basic_auth_users: {{jobs: {hash}}}\nbasic_auth_roles: {{jobs: push}}\nanonymous: read\n"
+    );
+    let file = folder.path().join("web.yaml");
+    std::fs::write(&file, web).unwrap();
+    let gateway = Gateway::start(&["--web.config", file.to_str().unwrap()]).await;
+    for (app, kind) in [(python_app as fn(&str) -> _, "value"), (go_app, "plain")] {
+        for credentials in ["jobs:a-guess@", "jobs:s3cr3t-of-the-jobs@"] {
+            // Where it cannot be had, that is told by name.
+            let Some(mut command) = app("0") else { break };
+            let address = format!("http://{credentials}{}", gateway.address());
+            let mut app = App::start(command.env("PERISKOP_PUSH_TO", address)).await;
+            let told = app.raise(kind, 4).await;
+            let (_, pushed) = gateway.get("/-/errors").await;
+            let is_there = pushed.contains(&told.class);
+            assert_eq!(is_there, credentials.contains("s3cr3t"), "{credentials} {pushed}");
+        }
+    }
 }
 
 /// Neither needs a restart: the file of a token is read again when it changes, and everything else
