@@ -91,6 +91,8 @@ class Ui(BrowserTest):
         self.press("e")
         self.eventually(lambda: "RESOLVED" in self.text(), "the state")
         self.assertIn("resolved", self.find(".history").text)
+        # Once these were taken out of the answer on their own, and were gone.
+        self.assertTrue(self.all("#instances") and self.all("#notice"), "all of the page is there")
         self.assertTrue(self.browser.execute_script("return window.stayed"))
         self.open("/errors")
         self.assertEqual(len(self.all(".row")), 2)

@@ -51,24 +51,35 @@ async fn program_with_errors() -> String {
     address
 }
 
-/// Runs one file of tests in the browser; false where there is none.
-async fn run(file: &str) {
+/// The interpreter, where there is a browser too; `None` where not, which has been said.
+fn python() -> Option<OsString> {
     let variables = ["PERISKOP_PYTHON", "PERISKOP_CHROMIUM", "PERISKOP_CHROMEDRIVER"];
     let [Some(python), Some(_), Some(_)] = variables.map(std::env::var_os) else {
-        return skip(format_args!("{} are not all set", variables.join(", ")));
+        skip(format_args!("{} are not all set", variables.join(", ")));
+        return None;
     };
+    Some(python)
+}
+
+/// Runs one file of tests in the browser.
+async fn run(file: &str) {
+    let Some(python) = python() else { return };
     let address = program_with_errors().await;
     let server = Server::scraping("shop", &address).await;
     server.error_of("shop", "shop.PaymentRefused", 12).await;
-    let finished = timeout(PATIENCE, python_tests(&python, file, &server)).await;
+    run_at(&python, file, &server.url).await;
+}
+
+async fn run_at(python: &OsString, file: &str, url: &str) {
+    let finished = timeout(PATIENCE, python_tests(python, file, url)).await;
     finished.expect("the browser is done in time");
 }
 
-async fn python_tests(python: &OsString, file: &str, server: &Server) {
+async fn python_tests(python: &OsString, file: &str, url: &str) {
     let output = Command::new(python)
         .current_dir(workspace::root().join("tests/browser"))
         .args(["-B", "-m", "unittest", "--verbose", file])
-        .env("PERISKOP_URL", &server.url)
+        .env("PERISKOP_URL", url)
         .kill_on_drop(true)
         .output()
         .await
@@ -85,3 +96,24 @@ async fn the_pages_show_what_was_scraped() {
 async fn the_pages_work_as_people_use_them() {
     run("test_ui.py").await;
 }
+
+#[tokio::test]
+async fn the_pages_work_where_a_password_is_asked_for() {
+    let Some(python) = python() else { return };
+    let address = program_with_errors().await;
+    let server = Server::listening(&format!(
+        "web:\n  \
+           basic_auth_users: {{tim: {HASH}}}\n  \
+           basic_auth_roles: {{tim: triage}}\n\
+         services:\n\
+         - name: shop\n  \
+           static_configs: [{{targets: ['{address}']}}]\n  \
+           scraper: {{endpoint: /-/exceptions, refresh_interval: 200ms}}\n"
+    ))
+    .await;
+    let url = server.url.replace("http://", &format!("http://tim:{PASSWORD}@"));
+    run_at(&python, "test_password.py", &url).await;
+}
+
+const PASSWORD: &str = "s3cr3t-of-the-jobs";
+const HASH: &str = "$2y$12$eXOSu/OMEkZjRmCpfSIieemnqhLDGEkAFKkhnjzJCsQYrg7xLWFCu";
