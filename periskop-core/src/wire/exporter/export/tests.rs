@@ -195,6 +195,29 @@ fn a_pusher_that_comes_back_after_it_was_forgotten_adds_only_what_is_new() {
 }
 
 #[test]
+fn a_pusher_that_was_crowded_out_stays_in_the_sum_and_adds_only_what_is_new() {
+    for since in [Some(START), None] {
+        let mut gateway = Gateway::new(1);
+        gateway.observer.set_settings(Settings { incarnations_limit: 2, ..Settings::default() });
+        let at = |minutes: u32| START.plus(Duration::from_secs(60) * minutes);
+        gateway.push(at(0), report(Some("a"), since, 3));
+        gateway.push(at(10), report(Some("b"), Some(at(10)), 2));
+        gateway.push(at(20), report(Some("c"), Some(at(20)), 1));
+        let listed = |gateway: &Gateway| gateway.told(at(60)).incarnations.unwrap().len();
+        assert_eq!((listed(&gateway), gateway.sum(at(20))), (2, 6), "a is gone, and was counted");
+        // Somebody new is told from somebody who was here.
+        gateway.push(at(30), report(Some("d"), Some(at(30)), 4));
+        assert_eq!(gateway.sum(at(30)), 10);
+        gateway.push(at(40), report(Some("a"), since, 5));
+        let counted = gateway.sum(at(40));
+        assert!((10..=12).contains(&counted), "{since:?}: {counted}");
+        gateway.push(at(50), report(Some("a"), since, 7));
+        assert!((counted..=14).contains(&gateway.sum(at(50))), "{since:?}");
+        assert_eq!(listed(&gateway), 2);
+    }
+}
+
+#[test]
 fn an_incarnation_older_than_the_retention_enters_the_sum_with_what_it_adds() {
     let mut gateway = Gateway::new(1);
     gateway.push(START, report(Some("a"), Some(START.minus(31 * DAY)), 1000));
