@@ -22,6 +22,7 @@ use crate::keeping::{Keeping, Stored};
 use crate::metrics::Metrics;
 use crate::push_error::{PushError, Pushed};
 use crate::pushers::Pusher;
+use crate::seldom::Seldom;
 use crate::web::Web;
 
 /// What a gateway keeps, and what a push may cost.
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     /// What is large or compressed is read by few at once: that bounds memory.
     heavy: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
+    pub(crate) seldom: Seldom,
     pub(crate) collector: Collector,
     pub(crate) started: Timestamp,
 }
@@ -152,6 +154,7 @@ impl Gateway {
             large: Arc::new(Semaphore::new(LARGE)),
             heavy: Arc::new(Semaphore::new(HEAVY)),
             metrics: Metrics::new(),
+            seldom: Seldom::default(),
             collector,
             started: clock::now(),
         };

@@ -34,6 +34,7 @@ mod metrics;
 mod push_error;
 mod pushers;
 mod run;
+mod seldom;
 mod web;
 
 pub use gateway::{Gateway, ServeError, Settings};

@@ -52,10 +52,10 @@ impl Metrics {
             store_failures: Gauge::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register("pushes", "Pushes that were merged", metrics.pushes.clone());
+        registry.register("pushes", "Pushes that were answered with 200", metrics.pushes.clone());
         registry.register(
             "pushes_refused",
-            "Pushes of which nothing was merged, by reason",
+            "Pushes that were answered with something else, by reason",
             metrics.refused.clone(),
         );
         registry.register(

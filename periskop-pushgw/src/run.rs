@@ -71,14 +71,19 @@ async fn serve(cli: &Cli) -> Result<(), RunError> {
     let listener = listener.map_err(|source| RunError::Listen { address, source })?;
     let address = listener.local_addr()?;
     tell_who_may(&web, address);
-    let stop = stop_signal()?;
+    let mut stop = Box::pin(stop_signal()?);
     let reloads = reload_at_hangup(cli.web_config.clone(), config, web.clone())?;
     let (settings, id) = (cli.settings(), ReplicaId::from_u64(rand::random()));
     let gateway = match &store {
         StoreSpec::Memory => Gateway::new(settings, id),
         spec => {
             let storage = periskop_storage::open(spec);
-            Gateway::open(settings, id, &spec.to_string(), storage).await?
+            let name = spec.to_string();
+            tokio::select! {
+                opened = Gateway::open(settings, id, &name, storage) => opened?,
+                // What is large takes a while to load, and nothing has been pushed yet.
+                () = &mut stop => return Ok(()),
+            }
         }
     };
     install_panic_hook(gateway.collector());

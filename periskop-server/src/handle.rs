@@ -160,10 +160,10 @@ impl Handle {
     ///
     /// [`ReloadError::Stopping`].
     pub async fn configure(&self, config: Config) -> Result<(), ReloadError> {
-        if config.repository != self.config().repository {
+        let before = self.config();
+        if config.repository != before.repository {
             tracing::warn!("`repository` has changed, which takes effect at the next start");
         }
-        let before = self.config();
         for setting in before.web.needs_restart(&config.web) {
             tracing::warn!("`web`: {setting} has changed, which takes effect at the next start");
         }

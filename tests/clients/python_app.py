@@ -69,8 +69,10 @@ def fork(kind, workers, work):
     for worker in range(workers):
         reads, writes = os.pipe()
         if os.fork() == 0:
-            # The client tells workers apart by the millisecond of their first exception.
-            time.sleep(worker * 0.02)
+            # The client tells workers apart by the millisecond of their first exception: each
+            # waits for one of its own.
+            while int(time.time() * 1000) % (20 * workers) != 20 * worker:
+                pass
             work()
             os.write(writes, json.dumps(told[kind]).encode())
             os._exit(0)

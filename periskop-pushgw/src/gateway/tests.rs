@@ -73,6 +73,17 @@ async fn open(storage: impl Storage + 'static) -> Gateway {
     opened.expect("it can be used")
 }
 
+/// Waits in virtual time, an hour at most.
+async fn eventually(is_so: impl Fn() -> bool) {
+    let asked = async {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        while !is_so() {
+            seconds.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3600), asked).await.expect("it is so in time");
+}
+
 fn minutes_later(minutes: u64) -> Timestamp {
     now().plus(Duration::from_secs(60 * minutes))
 }
@@ -119,9 +130,7 @@ async fn a_push_says_if_it_is_not_stored_and_is_stored_later() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!(exported(&gateway).errors[0].total_count, 4, "it is known all the same");
     store.work();
-    while gateway.store().unwrap().trouble().is_some() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    eventually(|| gateway.store().unwrap().trouble().is_none()).await;
     gateway.stored().await.unwrap();
     let totals: Vec<_> = store.holds().await.errors().map(|view| view.total()).collect();
     assert!(totals.contains(&4), "{totals:?}");
@@ -143,9 +152,7 @@ async fn a_store_that_is_away_at_the_start_is_joined_when_it_is_there() {
     store.work();
     let following = gateway.clone();
     let house = tokio::spawn(async move { following.keep_house().await });
-    while exported(&gateway).errors[0].incarnations.as_ref().unwrap().len() < 2 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    eventually(|| exported(&gateway).errors[0].incarnations.as_ref().unwrap().len() == 2).await;
     house.abort();
     gateway.finish().await.unwrap();
     let error = exported(&open(store).await).errors.remove(0);
@@ -207,4 +214,19 @@ fn beyond_the_limit_of_errors_new_ones_are_left_out_and_known_ones_go_on() {
     let totals: Vec<_> =
         exported(&gateway).errors.iter().map(|e| (e.key.to_string(), e.total_count)).collect();
     assert_eq!(totals, [("a".to_owned(), 2), ("b".to_owned(), 2)]);
+}
+
+#[test]
+fn an_error_that_has_counted_nothing_takes_a_place_as_well() {
+    let settings = Settings { errors_limit: 2, ..Settings::default() };
+    let gateway = Gateway::new(settings, ReplicaId::from_u64(1));
+    let left_out: usize = (0..10)
+        .map(|n| {
+            let body = format!(
+                r#"{{"aggregated_errors": [{{"aggregation_key": "k{n}", "total_count": 0}}]}}"#
+            );
+            gateway.push(now(), body.as_bytes(), None).unwrap().left_out
+        })
+        .sum();
+    assert_eq!(left_out, 8);
 }

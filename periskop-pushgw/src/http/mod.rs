@@ -2,7 +2,7 @@
 
 mod page;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
@@ -69,15 +69,23 @@ async fn push(State(gateway): State<Gateway>, request: Request) -> Response {
     gateway.shared.metrics.pushed(&done);
     match done {
         Ok(pushed) => {
-            for warning in pushed.warnings.iter().take(1) {
-                tracing::warn!(address = ?address, offset = warning.offset, "{}", warning.message);
+            if let Some(warning) = pushed.warnings.first() {
+                log(&gateway, address, "warning", &warning.message);
             }
             Accepted::from(pushed).into_response()
         }
         Err(error) => {
-            tracing::warn!(address = ?address, "refused a push: {error}");
+            log(&gateway, address, error.reason(), &error.to_string());
             refusal(&error)
         }
+    }
+}
+
+/// Says what was wrong with a push, but not of every one; metrics have them all.
+fn log(gateway: &Gateway, address: Option<IpAddr>, kind: &'static str, text: &str) {
+    if let Some(unsaid) = gateway.shared.seldom.due(clock::now(), kind) {
+        let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        tracing::warn!(address, kind, unsaid, "a push: {text}");
     }
 }
 

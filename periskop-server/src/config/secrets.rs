@@ -3,8 +3,8 @@
 use periskop_core::config::{Node, Secret, Value};
 
 /// Keys whose value is a secret wherever they stand: those of Prometheus's HTTP client settings
-/// and of its discovery mechanisms, of the repository and of the web configuration. Unknown keys are refused before, so
-/// this list is whole.
+/// and of its discovery mechanisms, of the repository and of the web configuration. Unknown keys
+/// are refused before, so this list is whole.
 const SECRET: [&str; 18] = [
     "application_credential_secret",
     "basic_auth_users",

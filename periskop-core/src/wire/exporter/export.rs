@@ -84,6 +84,12 @@ impl Exported {
         for (service, key, stored) in sums::take(state) {
             self.errors.entry(AggregateId { service, key }).or_default().join_stored(&stored);
         }
+        for (service, known) in &state.services {
+            for key in known.errors.keys() {
+                let id = AggregateId { service: service.clone(), key: key.clone() };
+                self.errors.entry(id).or_default();
+            }
+        }
         for view in state.errors() {
             let sum = self.errors.entry(view.id()).or_default();
             if sum.created_at.is_none() {
@@ -93,17 +99,17 @@ impl Exported {
         }
     }
 
-    /// How many errors were ever told of.
+    /// How many errors were ever told of, those that have counted nothing yet included.
     pub fn len(&self) -> usize {
         self.errors.len()
     }
 
-    /// Whether nothing was ever told.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
 
-    /// Whether this error was ever told of.
+    /// Whether this one is among them.
     pub fn knows(&self, id: &AggregateId) -> bool {
         self.errors.contains_key(id)
     }
@@ -124,8 +130,9 @@ impl Exported {
         }
         for (key, sources) in touched {
             let id = AggregateId { service: service.clone(), key };
-            let Some(view) = observer.state().error(&id) else { continue };
+            // Also of one that has counted nothing yet: it has a place in the state.
             let sum = self.errors.entry(id.clone()).or_default();
+            let Some(view) = observer.state().error(&id) else { continue };
             let is_lossy = crowded_out.incarnations.contains_key(&id);
             if sum.created_at.is_some() && !is_lossy && !delta.changed().contains(&id) {
                 continue;
