@@ -1,12 +1,16 @@
 //! The plug for finding errors by their texts.
 
+mod fold;
+mod set;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::ids::AggregateId;
-use crate::state::State;
+pub use fold::fold;
+pub use set::{ErrorNumber, ErrorSet};
+
 use crate::view::ErrorView;
 
 /// Finds errors by any text that is kept of them.
@@ -15,41 +19,33 @@ use crate::view::ErrorView;
 ///
 /// - What is searched of an error is its aggregation key and, of each kept occurrence, class,
 ///   message and every frame of the exception and of its causes, and method, URL, header names,
-///   header values and body of the request. A query is found within one such text, never across
-///   two.
-/// - A query is taken literally, as a substring, without regard to case (Unicode's lowercase
-///   mapping of both). The empty query finds every error.
-/// - An answer is exact: every matching error, no other, each once, in the order of
-///   [`AggregateId`]. It reflects every update that returned before.
-/// - An update replaces all that is known of its error, so it may be repeated, and after an
-///   unchanged one nothing is different. Removing what is not there does nothing.
+///   header values and body of the request. What is asked for is found within one such text, never
+///   across two.
+/// - Texts are searched in the form that [`fold`] gives them, so that case makes no difference.
+/// - An answer is exact: every matching error and no other. It reflects every update that
+///   returned before.
+/// - Errors go by numbers, which whoever holds the index gives to them. An update replaces all that
+///   is known of the error with this number, so it may be repeated, and after an unchanged one
+///   nothing is different. Removing what is not there does nothing; the number may then stand for
+///   another error.
 /// - An index holds nothing that the state does not: it is filled from it at start, and nobody
 ///   stores it.
 ///
 /// The suite `periskop_core::testing::search` (feature `testing`) checks an implementation.
 pub trait SearchIndex: Send + Sync {
     /// Takes what is now known of an error.
-    fn update(&mut self, error: ErrorView<'_>);
+    fn update(&mut self, number: ErrorNumber, error: ErrorView<'_>);
 
     /// Forgets an error.
-    fn remove(&mut self, id: &AggregateId);
+    fn remove(&mut self, number: ErrorNumber);
 
-    /// The errors that have `query` in one of their texts.
-    fn search(&self, query: &str) -> Vec<AggregateId>;
-}
+    /// The errors that have `text` in one of their texts. It is taken literally, as a substring; the
+    /// empty one is part of every text.
+    fn search(&self, text: &str) -> ErrorSet;
 
-/// Brings an index up to date with what became of these errors, in whatever way.
-pub fn refresh<'a>(
-    index: &mut dyn SearchIndex,
-    state: &State,
-    changed: impl IntoIterator<Item = &'a AggregateId>,
-) {
-    for id in changed {
-        match state.error(id) {
-            Some(error) => index.update(error),
-            None => index.remove(id),
-        }
-    }
+    /// The errors one of whose texts, in the form that [`fold`] gives it, is a match by `matches`.
+    /// With `within`, only among these.
+    fn scan(&self, within: Option<&ErrorSet>, matches: &(dyn Fn(&str) -> bool + Sync)) -> ErrorSet;
 }
 
 /// A [`SearchIndex`] that looks at everything: each distinct text once.
@@ -59,7 +55,7 @@ pub fn refresh<'a>(
 #[derive(Debug, Default)]
 pub struct ScanningIndex {
     texts: Interned,
-    errors: BTreeMap<AggregateId, Box<[TextId]>>,
+    errors: BTreeMap<ErrorNumber, Box<[TextId]>>,
 }
 
 impl ScanningIndex {
@@ -70,29 +66,36 @@ impl ScanningIndex {
 }
 
 impl SearchIndex for ScanningIndex {
-    fn update(&mut self, error: ErrorView<'_>) {
+    fn update(&mut self, number: ErrorNumber, error: ErrorView<'_>) {
         let mut texts = vec![self.texts.hold(error.key().as_str())];
         for occurrence in error.occurrences() {
             texts.extend(occurrence.texts().map(|text| self.texts.hold(text)));
         }
         // The new texts are held before the old ones are let go, so that those that stay are not
         // made anew.
-        if let Some(old) = self.errors.insert(error.id(), texts.into()) {
+        if let Some(old) = self.errors.insert(number, texts.into()) {
             self.texts.release(&old);
         }
     }
 
-    fn remove(&mut self, id: &AggregateId) {
-        if let Some(old) = self.errors.remove(id) {
+    fn remove(&mut self, number: ErrorNumber) {
+        if let Some(old) = self.errors.remove(&number) {
             self.texts.release(&old);
         }
     }
 
-    fn search(&self, query: &str) -> Vec<AggregateId> {
-        let query = query.to_lowercase();
-        let found: Vec<bool> = self.texts.iter().map(|text| text.contains(&query)).collect();
-        let matches = |texts: &[TextId]| texts.iter().any(|text| found[*text]);
-        self.errors.iter().filter(|(_, texts)| matches(texts)).map(|(id, _)| id.clone()).collect()
+    fn search(&self, text: &str) -> ErrorSet {
+        let folded = fold(text);
+        self.scan(None, &|text| text.contains(&*folded))
+    }
+
+    fn scan(&self, within: Option<&ErrorSet>, matches: &(dyn Fn(&str) -> bool + Sync)) -> ErrorSet {
+        let found: Vec<bool> = self.texts.iter().map(matches).collect();
+        let errors = self.errors.iter().filter(|(number, texts)| {
+            within.is_none_or(|within| within.contains(**number))
+                && texts.iter().any(|text| found[*text])
+        });
+        errors.map(|(number, _)| *number).collect()
     }
 }
 
@@ -114,10 +117,10 @@ struct Slot {
 
 impl Interned {
     fn hold(&mut self, text: &str) -> TextId {
-        let text = text.to_lowercase();
-        let id = match self.ids.get(text.as_str()) {
+        let text = fold(text);
+        let id = match self.ids.get(&*text) {
             Some(id) => *id,
-            None => self.add(text.into()),
+            None => self.add(text.as_ref().into()),
         };
         self.slots[id].holders += 1;
         id
