@@ -10,6 +10,7 @@ pub mod ids;
 pub mod merge;
 pub mod observer;
 pub mod occurrence;
+pub mod query;
 pub mod redact;
 pub mod report;
 pub mod search;

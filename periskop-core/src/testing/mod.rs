@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod fleet;
 pub mod jvm;
 pub mod laws;
+pub mod query;
 pub mod search;
 pub mod state;
 pub mod storage;
@@ -18,7 +19,7 @@ use crate::observer::{Observer, Settings};
 use crate::time::Timestamp;
 
 /// When things begin in the suites.
-const START: Timestamp = Timestamp::from_micros(1_750_000_000_123_457);
+pub(crate) const START: Timestamp = Timestamp::from_micros(1_750_000_000_123_457);
 
 /// An observer that has seen nothing.
 fn observer() -> Observer {
