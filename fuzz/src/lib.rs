@@ -16,6 +16,7 @@ pub mod group;
 pub mod merge;
 pub mod mutate;
 pub mod push;
+pub mod query;
 pub mod relabel;
 pub mod stored;
 pub mod time;
@@ -37,6 +38,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("group", group::run),
     ("merge", merge::run),
     ("push", push::run),
+    ("query", query::run),
     ("relabel", relabel::run),
     ("stored", stored::run),
     ("time", time::run),

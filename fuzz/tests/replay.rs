@@ -40,6 +40,11 @@ fn push() {
 }
 
 #[test]
+fn query() {
+    replay("query");
+}
+
+#[test]
 fn relabel() {
     replay("relabel");
 }
