@@ -3,6 +3,7 @@
 //! time and randomness are arguments.
 
 pub mod aggregate;
+pub mod catalogue;
 pub mod config;
 pub mod discovery;
 pub mod engine;

@@ -5,10 +5,11 @@ use std::fmt;
 use std::iter;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::aggregate::{Aggregate, LatestOccurrences};
+use crate::aggregate::{Aggregate, LatestOccurrences, Series};
 use crate::ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
 use crate::merge::{Merge, raise};
 use crate::observer::Pruned;
@@ -108,6 +109,27 @@ impl State {
         let (name, service) = self.services.get_key_value(&id.service)?;
         let (key, aggregate) = service.errors.get_key_value(&id.key)?;
         aggregate.is_listed().then(|| ErrorView::new(self, name, key, aggregate))
+    }
+
+    /// Occurrences of all errors of a service over time, one sum for each `step`: of each error what
+    /// [`ErrorView::series`] shows.
+    pub fn series_of(
+        &self,
+        service: &ServiceName,
+        from: Timestamp,
+        to: Timestamp,
+        step: Duration,
+    ) -> Vec<(Timestamp, u64)> {
+        let mut sums = Series::default().show(from, to, step);
+        for error in self.errors_of(service) {
+            if !error.may_be_seen_since(from) {
+                continue;
+            }
+            for (sum, (_, count)) in sums.iter_mut().zip(error.series(from, to, step)) {
+                sum.1 = sum.1.saturating_add(count);
+            }
+        }
+        sums
     }
 
     fn listed<'a>(

@@ -1,8 +1,9 @@
 //! Looking at a state without touching it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::aggregate::{Action, Age, Aggregate, Counts, Known, Status};
+use crate::aggregate::{Action, Age, Aggregate, Counts, Known, Since, Standing, Status};
 use crate::ids::{AggregateId, AggregationKey, ServiceName};
 use crate::occurrence::Severity;
 use crate::state::{Source, State};
@@ -31,6 +32,19 @@ pub struct SourceView<'a> {
     pub exported: bool,
     /// Since when it is not exported, if it is not.
     pub gone: Option<Timestamp>,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How an error came back that somebody had resolved.
+#[derive(Clone, Debug)]
+pub struct Regression<'a> {
+    /// What it was resolved by.
+    pub resolved: &'a Action,
+    /// Since when, as far as that is known: the oldest evidence that is kept of it.
+    pub since: Timestamp,
+    /// On which instances, by name; `None` for one that does not say who it is.
+    pub sources: Vec<Option<&'a Source>>,
 }
 
 impl<'a> ErrorView<'a> {
@@ -81,6 +95,57 @@ impl<'a> ErrorView<'a> {
     /// Its state, derived from what people decided and what happened since.
     pub fn status(self, now: Timestamp) -> Status {
         self.aggregate.triage.status(&self.aggregate.counts, now)
+    }
+
+    /// The same, for whoever asks again before anything else is known of it.
+    pub fn standing(self) -> Standing {
+        self.aggregate.triage.standing(&self.aggregate.counts)
+    }
+
+    /// How it came back after it was resolved; `None` if nothing is new since, or nobody resolved it.
+    pub fn regression(self) -> Option<Regression<'a>> {
+        let resolved = self.resolved_by()?;
+        let news: Vec<&Known> = self.aggregate.triage.news(&self.aggregate.counts).collect();
+        let newest = news.iter().filter_map(|known| known.tally.newest()).max();
+        let mut sources: Vec<_> = news.iter().map(|known| self.source(known)).collect();
+        sources.sort_by_key(|source| source.map(Source::name));
+        sources.dedup();
+        news.first()?;
+        let begun = news.iter().filter_map(|known| match known.incarnation.since {
+            Since::CreatedAt(at) => Some(at),
+            Since::Reset { .. } => None,
+        });
+        let occurred = self.occurrences().filter_map(OccurrenceView::time);
+        let after = |at: &Timestamp| *at > resolved.at;
+        let seen = begun.chain(occurred).filter(after).chain(self.first_seen_after(resolved.at));
+        let since = seen.min().or(newest).unwrap_or(resolved.at).max(resolved.at);
+        Some(Regression { resolved, since, sources })
+    }
+
+    fn first_seen_after(self, at: Timestamp) -> Option<Timestamp> {
+        self.aggregate.series.first_after(at)
+    }
+
+    /// When the newest minute begins in which an observer saw it; none that has a rate is older than
+    /// a quarter of an hour.
+    pub(crate) fn newest_minute(self) -> Option<Timestamp> {
+        self.aggregate.series.newest()
+    }
+
+    /// Whether any observer's series may have something from `from` on.
+    pub(crate) fn may_be_seen_since(self, from: Timestamp) -> bool {
+        self.aggregate.series.newest_hour().is_some_and(|newest| newest >= from.minus(HOUR))
+    }
+
+    /// Its total by the value that a label of the instances has; `""` for those that do not have it.
+    pub fn counts_by(self, label: &str) -> BTreeMap<&'a str, u64> {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for view in self.sources() {
+            let labels = view.source.and_then(Source::labels);
+            let count = counts.entry(labels.map_or("", |labels| labels.get(label))).or_default();
+            *count = count.saturating_add(view.count);
+        }
+        counts
     }
 
     /// The newest occurrences, newest first.

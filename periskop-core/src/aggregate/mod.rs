@@ -10,7 +10,7 @@ pub use counts::{Age, Counts, Incarnation, Known, Since, Tally};
 pub use forgotten::Forgotten;
 pub use latest::LatestOccurrences;
 pub use series::{Bucket, Buckets, Series, Width};
-pub use triage::{Act, Action, ActionId, Fate, MuteFor, Status, Triage, Watermark};
+pub use triage::{Act, Action, ActionId, Fate, MuteFor, Standing, Status, Triage, Watermark};
 
 use crate::merge::{Merge, lower, raise};
 use crate::occurrence::Severity;

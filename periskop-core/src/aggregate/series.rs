@@ -141,6 +141,40 @@ impl Series {
         self.0.iter().map(|(_, buckets)| within(buckets)).max().unwrap_or(0)
     }
 
+    /// When the newest minute begins in which somebody saw something, of those that are kept.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        let newest = self.0.iter().filter_map(|(_, buckets)| buckets.minutes.0.last()).max();
+        newest.map(|(number, _)| start(*number, MINUTE))
+    }
+
+    /// The same of the hours.
+    pub(crate) fn newest_hour(&self) -> Option<Timestamp> {
+        let newest = self.0.iter().filter_map(|(_, buckets)| buckets.hours.0.last()).max();
+        newest.map(|(number, _)| start(*number, HOUR))
+    }
+
+    /// When the first bucket begins, later than that of `after`, in which somebody saw something:
+    /// to the minute where minutes are kept, else to the hour.
+    pub(crate) fn first_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let first = |sparse: &Sparse, width: i64| {
+            let at = sparse.0.partition_point(|(n, _)| *n <= number(after, width));
+            sparse.0.get(at).map(|(n, _)| start(*n, width))
+        };
+        let found = self.0.iter().filter_map(|(_, buckets)| {
+            let (minute, hour) = (first(&buckets.minutes, MINUTE), first(&buckets.hours, HOUR));
+            let within = |hour: &Timestamp, minute: &Timestamp| {
+                minute.since(*hour) < Duration::from_secs(3600)
+            };
+            match (hour, minute) {
+                // The same is in both; else the minutes of that hour are not kept any more, or
+                // the hour is that of `after`.
+                (Some(hour), Some(minute)) if within(&hour, &minute) => Some(minute),
+                (hour, minute) => hour.into_iter().chain(minute).min(),
+            }
+        });
+        found.min()
+    }
+
     /// An update that adds `count` at `now` to what `observer` saw.
     pub(crate) fn added(&self, observer: ReplicaId, now: Timestamp, count: u64) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -268,6 +302,10 @@ fn number(at: Timestamp, width: i64) -> u32 {
     u32::try_from(at.as_secs().div_euclid(width).max(0)).unwrap_or(u32::MAX)
 }
 
+fn start(number: u32, width: i64) -> Timestamp {
+    Timestamp::from_micros(i64::from(number).saturating_mul(width * 1_000_000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +321,18 @@ mod tests {
             series.merge(update);
         }
         series
+    }
+
+    #[test]
+    fn what_was_first_seen_after_an_instant_is_known_to_the_minute_while_minutes_are_kept() {
+        let series = seen(1, &[(10, 1), (11, 1), (75, 1)]);
+        assert_eq!(series.first_after(at(10)), Some(at(11)));
+        assert_eq!(series.first_after(at(11)), Some(at(75)));
+        assert_eq!(series.first_after(at(75)), None);
+        assert_eq!(series.newest(), Some(at(75)));
+        let day = 24 * 60;
+        let later = seen(1, &[(10, 1), (75, 1), (75 + 2 * day, 1)]);
+        assert_eq!(later.first_after(at(10)), Some(at(60)), "the hour");
     }
 
     #[test]

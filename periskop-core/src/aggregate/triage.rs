@@ -94,7 +94,37 @@ pub enum Status {
     Muted,
 }
 
+/// The state of an error as far as it does not depend on the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    unmuted: Status,
+    hidden: Hidden,
+}
+
+/// Whether somebody has an error hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hidden {
+    Never,
+    Until(Timestamp),
+    /// Until somebody does something, or something happens.
+    Always,
+}
+
+impl Standing {
+    /// The state at a time, if nothing else becomes known until then.
+    pub fn at(self, now: Timestamp) -> Status {
+        match self.hidden {
+            Hidden::Always => Status::Muted,
+            Hidden::Until(until) if now < until => Status::Muted,
+            _ => self.unmuted,
+        }
+    }
+}
+
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Regressed, Self::Resolved, Self::Muted];
+
     /// `open`, `resolved`, `regressed` or `muted`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -107,9 +137,7 @@ impl Status {
 
     /// Reads one of those words.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Open, Self::Resolved, Self::Regressed, Self::Muted]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -173,16 +201,26 @@ impl Triage {
 
     /// The state that follows from these actions and from what is known now.
     pub fn status(&self, counts: &Counts, now: Timestamp) -> Status {
-        if self.mute_holds(counts, now) {
-            return Status::Muted;
-        }
-        match self.resolved_by() {
+        self.standing(counts).at(now)
+    }
+
+    /// The same, for whoever asks again before anything else is known.
+    pub fn standing(&self, counts: &Counts) -> Standing {
+        let unmuted = match self.resolved_by() {
             None => Status::Open,
             Some(action) if counts.iter().any(|known| is_new_since(known, action)) => {
                 Status::Regressed
             }
             Some(_) => Status::Resolved,
-        }
+        };
+        Standing { unmuted, hidden: self.hidden(counts) }
+    }
+
+    /// The incarnations that make it regressed, if it is resolved.
+    pub(crate) fn news<'a>(&'a self, counts: &'a Counts) -> impl Iterator<Item = &'a Known> {
+        self.resolved_by()
+            .into_iter()
+            .flat_map(move |action| counts.iter().filter(move |known| is_new_since(known, action)))
     }
 
     /// Whether one must stay that aged so long: it makes the error regressed, or has ended its mute.
@@ -194,15 +232,14 @@ impl Triage {
         regressed || unmuted
     }
 
-    fn mute_holds(&self, counts: &Counts, now: Timestamp) -> bool {
-        self.muted_by().is_some_and(|action| match action.act {
-            Act::Mute(MuteFor::Ever) => true,
-            Act::Mute(MuteFor::Until(until)) => now < until,
-            Act::Mute(MuteFor::Further(n)) => {
-                counts.sum_of(|known| further(known, action), &Forgotten::default()) < n
-            }
-            _ => false,
-        })
+    fn hidden(&self, counts: &Counts) -> Hidden {
+        let further = |action| counts.sum_of(|known| further(known, action), &Forgotten::default());
+        match self.muted_by().map(|action| (action.act, action)) {
+            Some((Act::Mute(MuteFor::Ever), _)) => Hidden::Always,
+            Some((Act::Mute(MuteFor::Until(until)), _)) => Hidden::Until(until),
+            Some((Act::Mute(MuteFor::Further(n)), action)) if further(action) < n => Hidden::Always,
+            _ => Hidden::Never,
+        }
     }
 
     fn ruling(&self, question: Question) -> Option<&Action> {
