@@ -207,14 +207,25 @@ impl<'a> OccurrenceView<'a> {
     /// Every text of it that a person might search for: class, message, frames and causes, then
     /// method, URL, headers and body.
     pub fn texts(self) -> impl Iterator<Item = &'a str> {
+        self.own_texts().chain(self.repeating_texts())
+    }
+
+    /// Of these the messages, the URL, the header values and the body: what is likely to be its
+    /// own.
+    pub(crate) fn own_texts(self) -> impl Iterator<Item = &'a str> {
+        self.parts().skip(1)
+    }
+
+    /// The others: the same for all occurrences of one skeleton.
+    pub(crate) fn repeating_texts(self) -> impl Iterator<Item = &'a str> {
         let shape = &*self.0.shape;
-        let repeating = shape.exceptions.iter().flat_map(|e| {
+        let of_exceptions = shape.exceptions.iter().flat_map(|e| {
             e.class.iter().map(|c| &**c).chain(e.stacktrace.iter().map(|frame| &**frame))
         });
-        let http = shape.http.iter().flat_map(|h| {
+        let of_http = shape.http.iter().flat_map(|h| {
             h.method.iter().map(|m| &**m).chain(h.header_names.iter().map(|name| &**name))
         });
-        self.parts().skip(1).chain(repeating).chain(http)
+        of_exceptions.chain(of_http)
     }
 
     /// The whole of it, owned.

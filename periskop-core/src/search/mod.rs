@@ -1,6 +1,7 @@
 //! The plug for finding errors by their texts.
 
 mod fold;
+mod memory;
 mod set;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 pub use fold::fold;
+pub use memory::MemoryIndex;
 pub use set::{ErrorNumber, ErrorSet};
 
 use crate::view::ErrorView;

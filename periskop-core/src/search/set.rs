@@ -70,6 +70,11 @@ impl ErrorSet {
         self.0.iter_mut().zip(&other.0).for_each(|(ours, theirs)| *ours &= !theirs);
     }
 
+    /// A bit for each error, 64 in each word.
+    pub(super) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.0
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.iter().map(|bits| bits.count_ones() as usize).sum()
