@@ -263,7 +263,8 @@ fn what_many_errors_have_takes_memory_once() {
             Made::of(&format!("key-{number:04}"), vec![occurrence("o", &long, &long, &frames)]);
         index.update(ErrorNumber(number), made.view());
     }
-    assert!(index.bytes() <= before, "{} after {before}", index.bytes());
+    // Held once for each error it would be 3.7 MB more.
+    assert!(index.bytes() < before + 100_000, "{} after {before}", index.bytes());
 }
 
 /// A million distinct frames, a long text, and one made of distinct trigrams cost what they weigh.
