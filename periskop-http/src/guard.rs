@@ -38,6 +38,8 @@ pub struct Guard {
     words: Arc<Words>,
     count: Arc<Count>,
     on_loopback: bool,
+    /// A name that is answered to on loopback as well.
+    name: Option<Arc<str>>,
 }
 
 impl Guard {
@@ -53,6 +55,7 @@ impl Guard {
             words: Arc::new(|_, problem| problem.into_response()),
             count: Arc::new(|_| {}),
             on_loopback: false,
+            name: None,
         }
     }
 
@@ -60,6 +63,14 @@ impl Guard {
     #[must_use]
     pub fn on_loopback(mut self, on_loopback: bool) -> Self {
         self.on_loopback = on_loopback;
+        self
+    }
+
+    /// A `Host` that is answered to on loopback as well: that of a proxy on the same machine which
+    /// passes on what it was asked for.
+    #[must_use]
+    pub fn answering_to(mut self, name: Option<String>) -> Self {
+        self.name = name.map(|name| name.to_ascii_lowercase().into());
         self
     }
 
@@ -88,7 +99,10 @@ impl Guard {
     /// What is wrong with where a request comes from.
     fn refuse_origin(&self, request: &Request) -> Option<(Refusal, Problem)> {
         let host = host_of(request.uri(), request.headers());
-        if let Some(host) = host.as_deref().filter(|host| self.on_loopback && !is_loopback(host)) {
+        let is_ours = |host: &&str| {
+            is_loopback(host) || self.name.as_deref() == Some(&*host.to_ascii_lowercase())
+        };
+        if let Some(host) = host.as_deref().filter(|host| self.on_loopback && !is_ours(host)) {
             let name: String = host.chars().take(100).collect();
             let problem =
                 format!("this server listens on loopback and does not answer to `{name}`");

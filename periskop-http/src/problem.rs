@@ -8,7 +8,7 @@ use serde::Serialize;
 ///
 /// Answers `application/problem+json` with `type` (always `about:blank`), `title`, `status`,
 /// `detail` and, where there is one, `suggestion` and the place of what is wrong in the body:
-/// `offset`, `line`, `column`.
+/// `offset`, `line`, `column`; or `position`, the character in the text of a parameter.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
     #[serde(rename = "type")]
@@ -23,12 +23,12 @@ pub struct Problem {
     place: Option<Place>,
 }
 
-/// A place in the body of a request.
+/// A place in a request.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Place {
-    offset: usize,
-    line: usize,
-    column: usize,
+#[serde(untagged)]
+enum Place {
+    Body { offset: usize, line: usize, column: usize },
+    Parameter { position: usize },
 }
 
 impl Problem {
@@ -79,7 +79,14 @@ impl Problem {
     /// Where in the body: the byte from 0, its line and its column in bytes from 1.
     #[must_use]
     pub fn at(mut self, offset: usize, line: usize, column: usize) -> Self {
-        self.place = Some(Place { offset, line, column });
+        self.place = Some(Place::Body { offset, line, column });
+        self
+    }
+
+    /// Where in the text of a parameter: the character, from 0.
+    #[must_use]
+    pub fn at_character(mut self, position: usize) -> Self {
+        self.place = Some(Place::Parameter { position });
         self
     }
 

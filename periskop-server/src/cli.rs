@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::external_url::ExternalUrl;
+
 /// The port where none is asked for.
 pub const DEFAULT_PORT: u16 = 7777;
 
@@ -116,6 +118,10 @@ pub struct ListenArgs {
     /// The address and port to listen on, such as 127.0.0.1:7777; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// The URL under which people reach this server, behind a proxy for instance. Everything is
+    /// below its path, which the proxy is to leave as it is.
+    #[arg(long = "web.external-url", value_name = "URL")]
+    pub external_url: Option<ExternalUrl>,
     /// Logs for people, or one JSON object a line.
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -284,6 +290,14 @@ mod tests {
         };
         assert_eq!(store.config_file(env(&[])), Some("a.yaml".into()));
         assert_eq!(to, Some("b".into()));
+    }
+
+    #[test]
+    fn a_url_that_nobody_can_open_is_refused() {
+        let url = "https://tools.example.com/periskop/";
+        let given = parse(&["--web.external-url", url]).serve.listen;
+        assert_eq!(given.external_url.unwrap().path(), "/periskop");
+        assert!(Cli::try_parse_from(["periskop-server", "--web.external-url", "/p"]).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use periskop_core::engine::{
 use periskop_core::observer::Pruned;
 use periskop_core::storage::{Storage, StorageError};
 use periskop_core::target::TargetId;
-use periskop_core::{AggregateId, HttpContext, Observer, ServiceName};
+use periskop_core::{AggregateId, Delta, HttpContext, Observer, ServiceName};
 use periskop_storage::persist::{News, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -24,7 +24,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::api::without_userinfo;
 use crate::clock;
 use crate::config::Config;
-use crate::handle::{ActError, Handle};
+use crate::handle::{ActError, Done, Handle};
 use crate::providers::{Providers, Told};
 use crate::scraper::{Failure, Scrape, Scraper};
 
@@ -45,13 +45,13 @@ const CLEANING: Duration = Duration::from_secs(60);
 pub(crate) enum Message {
     /// A discovery told something.
     Told(Told),
-    /// Somebody does something to an error.
+    /// Somebody does something to errors.
     Act {
-        id: AggregateId,
+        ids: Vec<AggregateId>,
         act: Act,
         by: String,
         why: String,
-        answer: oneshot::Sender<Result<(), ActError>>,
+        answer: oneshot::Sender<Result<Done, ActError>>,
     },
     /// There is another configuration.
     Configure { config: Arc<Config>, answer: Answer },
@@ -160,7 +160,10 @@ impl Driver {
         let now = clock::now();
         let settings = self.handle.config().state;
         let observer = Observer::restore(id, settings, now, state);
-        self.handle.write(|engine| *engine = Engine::new(observer, now));
+        self.handle.change(|engine, catalogue| {
+            *engine = Engine::new(observer, now);
+            catalogue.take_all(engine.state());
+        });
         Ok(TakenUp::Everything)
     }
 
@@ -194,30 +197,24 @@ impl Driver {
     }
 
     fn take(&mut self, message: Message) {
-        let now = clock::now();
         // Whoever asked may be gone; it is done all the same.
         match message {
             Message::Told(told) => self.take_told(told),
             Message::Act { answer, .. } if !self.handle.is_ready() => {
                 let _ = answer.send(Err(ActError::NotReady));
             }
-            Message::Act { id, act, by, why, answer } => {
-                let action = ActionId(rand::random());
-                let done = self.handle.write(|e| e.handle_act(now, &id, action, act, &by, &why));
-                self.do_what_follows();
-                if done.is_err() {
-                    let _ = answer.send(Err(ActError::Unknown(id)));
-                    return;
-                }
-                let Some(store) = &self.store else {
-                    let _ = answer.send(Ok(()));
+            Message::Act { ids, act, by, why, answer } => {
+                let done = self.act(ids, act, &by, &why);
+                let Some(store) = self.store.as_ref().filter(|_| done.done > 0) else {
+                    let _ = answer.send(Ok(done));
                     return;
                 };
                 let journal = store.journal().clone();
                 tokio::spawn(async move {
                     let stored = tokio::time::timeout(STORE_WITHIN, journal.durable()).await;
                     let is_stored = stored.unwrap_or(false);
-                    let _ = answer.send(if is_stored { Ok(()) } else { Err(ActError::NotStored) });
+                    let _ =
+                        answer.send(if is_stored { Ok(done) } else { Err(ActError::NotStored) });
                 });
             }
             Message::Configure { config, answer } => {
@@ -229,6 +226,20 @@ impl Driver {
         }
     }
 
+    /// One at a time, so that readers get in between.
+    fn act(&mut self, ids: Vec<AggregateId>, act: Act, by: &str, why: &str) -> Done {
+        let mut done = Done::default();
+        for id in ids {
+            let (now, action) = (clock::now(), ActionId(rand::random()));
+            match self.handle.write(|e| e.handle_act(now, &id, action, act, by, why)) {
+                Ok(()) => done.done += 1,
+                Err(_) => done.unknown.push(id),
+            }
+            self.do_what_follows();
+        }
+        done
+    }
+
     fn configure(&mut self, config: &Config) {
         self.scraper.configure(&config.services, &config.redact);
         let (specs, failures) = self.providers.configure(&config.services);
@@ -236,8 +247,12 @@ impl Driver {
             self.take_told(failure);
         }
         let now = clock::now();
-        self.handle.write(|engine| {
+        self.handle.change(|engine, catalogue| {
+            let kept = engine.observer().settings().occurrences_per_error;
             engine.handle_settings(now, config.state);
+            if config.state.occurrences_per_error != kept {
+                catalogue.take_all(engine.state());
+            }
             engine.handle_services(now, specs);
         });
         self.forget_departed();
@@ -305,6 +320,7 @@ impl Driver {
             match output {
                 Output::Scrape(request) => self.scrape(request),
                 Output::Changed(delta) => {
+                    self.follow(&delta);
                     if let Some(store) = &self.store {
                         store.journal().changed(delta);
                     }
@@ -314,15 +330,27 @@ impl Driver {
                     self.note_pruned(pruned);
                 }
                 Output::CrowdedOut(gone) => self.note_pruned(gone),
-                Output::Event(event) => tell(&event),
+                Output::Event(event) => {
+                    tell(&event);
+                    self.handle.tell(&event);
+                }
                 // The store has it.
-                Output::Learned(_) => {}
+                Output::Learned(delta) => self.follow(&delta),
                 _ => {}
             }
         }
     }
 
+    fn follow(&self, delta: &Delta) {
+        self.handle.change(|engine, catalogue| catalogue.take(engine.state(), delta));
+        if !delta.changed().is_empty() {
+            self.handle.events().changed();
+        }
+    }
+
     fn note_pruned(&self, pruned: Pruned) {
+        self.handle.change(|engine, catalogue| catalogue.take_pruned(engine.state(), &pruned));
+        self.handle.events().changed();
         if let Some(store) = &self.store {
             store.journal().pruned(pruned);
         }
@@ -360,6 +388,7 @@ impl Drop for Driver {
     /// However it ends: what answers without it is not up to date for long.
     fn drop(&mut self) {
         self.handle.set_ready(false);
+        self.handle.events().close();
     }
 }
 

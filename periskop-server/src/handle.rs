@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use periskop_client::Collector;
 use periskop_core::aggregate::Act;
-use periskop_core::engine::Engine;
+use periskop_core::catalogue::{Catalogue, Wanted};
+use periskop_core::engine::{Engine, Event};
+use periskop_core::search::MemoryIndex;
 use periskop_core::{AggregateId, Timestamp};
 use periskop_http::{Access, Tls, WebConfig};
 use periskop_storage::persist::{Journal, StoreStatus};
@@ -16,6 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::driver::Message;
+use crate::events::{Events, Happened, What};
+use crate::external_url::ExternalUrl;
 use crate::metrics::Metrics;
 
 /// A running server, as its readers see it. Cheap to clone.
@@ -23,11 +27,12 @@ use crate::metrics::Metrics;
 pub struct Handle(Arc<Shared>);
 
 struct Shared {
-    engine: RwLock<Engine>,
+    known: RwLock<Known>,
     config: RwLock<Arc<Config>>,
     config_file: Option<PathBuf>,
     inbox: mpsc::Sender<Message>,
     metrics: Metrics,
+    events: Events,
     journal: Option<Journal>,
     collector: Collector,
     access: Access,
@@ -35,7 +40,14 @@ struct Shared {
     started: Timestamp,
     ready: AtomicBool,
     base_path: String,
+    external_url: Option<ExternalUrl>,
     listening: OnceLock<SocketAddr>,
+}
+
+/// What is known, and what finds it. Behind one lock, so that an answer is of one moment.
+struct Known {
+    engine: Engine,
+    catalogue: Catalogue,
 }
 
 /// What a [`Handle`] is made of.
@@ -48,6 +60,16 @@ pub(crate) struct Parts {
     pub(crate) journal: Option<Journal>,
     pub(crate) collector: Collector,
     pub(crate) base_path: String,
+    pub(crate) external_url: Option<ExternalUrl>,
+}
+
+/// What became of something that was to be done to several errors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// To how many it was done.
+    pub done: usize,
+    /// Those that are not there.
+    pub unknown: Vec<AggregateId>,
 }
 
 /// Why an action was not done.
@@ -86,19 +108,25 @@ pub enum ReloadError {
 impl Handle {
     pub(crate) fn new(parts: Parts) -> Self {
         let access = Access::new(&parts.config.web);
+        let started = clock::now();
         Self(Arc::new(Shared {
-            engine: RwLock::new(parts.engine),
+            known: RwLock::new(Known {
+                engine: parts.engine,
+                catalogue: Catalogue::new(MemoryIndex::new()),
+            }),
             config: RwLock::new(parts.config),
             config_file: parts.config_file,
             inbox: parts.inbox,
             metrics: Metrics::default(),
+            events: Events::new(started),
             journal: parts.journal,
             collector: parts.collector,
             access,
             tls: OnceLock::new(),
-            started: clock::now(),
+            started,
             ready: AtomicBool::new(false),
             base_path: parts.base_path,
+            external_url: parts.external_url,
             listening: OnceLock::new(),
         }))
     }
@@ -106,7 +134,19 @@ impl Handle {
     /// Looks at what is known: state, services, targets. Scraping waits meanwhile, so `look` is
     /// to take out what it needs and no longer.
     pub fn read<R>(&self, look: impl FnOnce(&Engine) -> R) -> R {
-        look(&self.0.engine.read().unwrap_or_else(PoisonError::into_inner))
+        self.look(|engine, _| look(engine))
+    }
+
+    /// The same with the catalogue, which finds, counts and lists the errors of the engine's state.
+    pub fn look<R>(&self, look: impl FnOnce(&Engine, &Catalogue) -> R) -> R {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        look(&known.engine, &known.catalogue)
+    }
+
+    /// Every error that is wanted: for whoever wants to do something to all of them.
+    pub fn all_wanted(&self, wanted: &Wanted) -> Vec<AggregateId> {
+        let now = self.now();
+        self.look(|engine, catalogue| catalogue.all_wanted(engine.state(), wanted, now))
     }
 
     /// Does something to an error, for `by` and because of `why` (both may be empty).
@@ -121,9 +161,29 @@ impl Handle {
         by: impl Into<String>,
         why: impl Into<String>,
     ) -> Result<(), ActError> {
+        let done = self.act_on(vec![id.clone()], act, by, why).await?;
+        match done.unknown.into_iter().next() {
+            Some(unknown) => Err(ActError::Unknown(unknown)),
+            None => Ok(()),
+        }
+    }
+
+    /// Does the same to several errors. Those that are not there are told of, and do not keep it
+    /// from being done to the others.
+    ///
+    /// # Errors
+    ///
+    /// It is not stored yet, or there is no server any more.
+    pub async fn act_on(
+        &self,
+        ids: Vec<AggregateId>,
+        act: Act,
+        by: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Result<Done, ActError> {
         let (answer, answered) = oneshot::channel();
         let (by, why) = (by.into(), why.into());
-        let message = Message::Act { id: id.clone(), act, by, why, answer };
+        let message = Message::Act { ids, act, by, why, answer };
         self.0.inbox.send(message).await.map_err(|_| ActError::Stopping)?;
         answered.await.unwrap_or(Err(ActError::Stopping))
     }
@@ -217,6 +277,11 @@ impl Handle {
         &self.0.base_path
     }
 
+    /// The URL under which people reach it, where somebody has said so.
+    pub fn external_url(&self) -> Option<&ExternalUrl> {
+        self.0.external_url.as_ref()
+    }
+
     /// The address that is listened on, if this server listens itself.
     pub fn listening(&self) -> Option<SocketAddr> {
         self.0.listening.get().copied()
@@ -257,7 +322,28 @@ impl Handle {
 
     /// For the driver only: everybody else reads.
     pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Engine) -> R) -> R {
-        change(&mut self.0.engine.write().unwrap_or_else(PoisonError::into_inner))
+        self.change(|engine, _| change(engine))
+    }
+
+    /// For the driver only: everybody else reads.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Engine, &mut Catalogue) -> R) -> R {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        let Known { engine, catalogue } = &mut *known;
+        change(engine, catalogue)
+    }
+
+    /// Tells whoever listens, if it happened to an error.
+    pub(crate) fn tell(&self, event: &Event) {
+        let Event::Error { id, from, to } = event else { return };
+        let Some(what) = What::of(*from, *to) else { return };
+        let severity = self.read(|e| e.state().error(id).map(|error| error.severity()));
+        let (error, at) = (id.clone(), self.now());
+        self.0.events.tell(Happened { what, error, from: *from, to: *to, severity, at });
+    }
+
+    /// What happens, as it is told to whoever listens.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
     }
 
     pub(crate) fn set_config(&self, config: Arc<Config>) {

@@ -10,6 +10,8 @@ mod clock;
 pub mod config;
 pub mod demo;
 mod driver;
+mod events;
+mod external_url;
 mod handle;
 mod metrics;
 mod pages;
@@ -23,7 +25,8 @@ mod stores;
 mod telemetry;
 pub mod ui;
 
-pub use handle::{ActError, Handle, ReloadError};
+pub use external_url::{BadExternalUrl, ExternalUrl};
+pub use handle::{ActError, Done, Handle, ReloadError};
 pub use periskop_http::{Problem, WebConfig};
 pub use periskop_storage::persist::StoreStatus;
 pub use run::{RunError, run};

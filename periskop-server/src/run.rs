@@ -108,6 +108,9 @@ async fn serve(args: &ServeArgs) -> Result<(), RunError> {
     if let Some(file) = &file {
         builder = builder.config_file(file)?;
     }
+    if let Some(url) = args.listen.external_url.clone() {
+        builder = builder.external_url(url);
+    }
     let listener = bind(listen).await.map_err(RunError::Listen)?;
     listen_with(builder, listener).await
 }
@@ -116,9 +119,15 @@ async fn run_demo(args: &ListenArgs) -> Result<(), RunError> {
     let listen = args.resolve(false, env)?;
     let listener = bind(listen).await.map_err(RunError::Listen)?;
     let fleet = demo::Fleet::start().await?;
+    let mut builder = fleet.builder()?;
+    let mut path = "";
+    if let Some(url) = args.external_url.clone() {
+        builder = builder.external_url(url);
+        path = args.external_url.as_ref().map_or("", |url| url.path());
+    }
     let url = url_of(listener.local_addr()?);
-    say(&format!("a fleet that really throws; open {url}/"))?;
-    listen_with(fleet.builder()?, listener).await
+    say(&format!("a fleet that really throws; open {url}{path}/"))?;
+    listen_with(builder, listener).await
 }
 
 async fn listen_with(builder: Builder, listener: tokio::net::TcpListener) -> Result<(), RunError> {

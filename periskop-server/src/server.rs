@@ -22,6 +22,7 @@ use crate::cli::Listen;
 use crate::clock;
 use crate::config::{Config, ConfigError, ServiceConfig};
 use crate::driver::{Driver, INBOX};
+use crate::external_url::ExternalUrl;
 use crate::handle::{Handle, Parts};
 use crate::providers::Providers;
 use crate::stores::{self, NamedStore};
@@ -108,6 +109,12 @@ impl Periskop {
         }
         let on_loopback = address.ip().to_canonical().is_loopback();
         let router = api::router(&self.handle, on_loopback);
+        let handle = self.handle.clone();
+        // A stream of events is a request that never ends by itself.
+        let stop = async move {
+            stop.await;
+            handle.events().close();
+        };
         tokio::select! {
             () = periskop_http::serve(listener, router, tls, web.limits, stop) => {}
             // A server that answers and does not scrape would look well: it had better end.
@@ -157,6 +164,7 @@ pub struct Builder {
     config_file: Option<PathBuf>,
     discoveries: Vec<(ServiceName, Box<dyn Discovery>)>,
     base_path: String,
+    external_url: Option<ExternalUrl>,
     collector: Option<Collector>,
     store: Option<NamedStore>,
 }
@@ -212,6 +220,14 @@ impl Builder {
         self
     }
 
+    /// The URL under which people reach it: its path is the [base path](Self::base_path), and its
+    /// host is answered to on a loopback address as well.
+    #[must_use]
+    pub fn external_url(self, url: ExternalUrl) -> Self {
+        let path = url.path().to_owned();
+        Self { external_url: Some(url), ..self.base_path(path) }
+    }
+
     /// Keeps what is known in a store of one's own, whatever `repository` says. The server is
     /// ready once that is loaded; it scrapes before if that takes long.
     #[must_use]
@@ -247,6 +263,7 @@ impl Builder {
             journal,
             collector: self.collector.unwrap_or_default(),
             base_path: self.base_path,
+            external_url: self.external_url,
         });
         let storage = store.map(|store| store.storage);
         let driver = Driver::new(handle.clone(), messages, providers, storage);

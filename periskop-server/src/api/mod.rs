@@ -18,6 +18,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use tower::ServiceExt;
 
 pub(crate) use self::view::without_userinfo;
+use crate::external_url::ExternalUrl;
 use crate::handle::{Handle, ReloadError};
 use crate::ui;
 use periskop_http::{BodyLimit, Guard, Problem};
@@ -45,6 +46,7 @@ pub(crate) fn router(handle: &Handle, on_loopback: bool) -> Router {
     let (speaker, counter) = (handle.clone(), handle.clone());
     let routes = Guard::new(handle.access().clone(), need::need)
         .on_loopback(on_loopback)
+        .answering_to(handle.external_url().map(ExternalUrl::authority))
         .in_words(move |parts, problem| refusal(&speaker, parts, problem))
         .counting(move |refusal| counter.metrics().refused(refusal))
         .around(routes);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use crate::support::{PATIENCE, instance, payload};
 
 /// Every pattern of the sources, and an address of it.
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: [(&str, &str); 31] = [
     ("/", "/"),
     ("/errors/{service}", "/errors/s"),
     ("/errors/{service}/{key}", "/errors/s/k"),
@@ -35,9 +35,14 @@ const ROUTES: [(&str, &str); 26] = [
     ("/api/v1/errors", "/api/v1/errors"),
     ("/api/v1/errors/{service}/{key}", "/api/v1/errors/s/k"),
     ("/api/v1/errors/{service}/{key}/series", "/api/v1/errors/s/k/series"),
-    ("/api/v1/errors/{service}/{key}/resolve", "/api/v1/errors/s/k/resolve"),
-    ("/api/v1/errors/{service}/{key}/reopen", "/api/v1/errors/s/k/reopen"),
+    ("/api/v1/errors/{service}/{key}/counts", "/api/v1/errors/s/k/counts?by=instance"),
+    ("/api/v1/errors/{service}/{key}/{action}", "/api/v1/errors/s/k/resolve"),
+    ("/api/v1/errors/{action}", "/api/v1/errors/resolve"),
+    ("/api/v1/events", "/api/v1/events"),
+    ("/api/v1/openapi.json", "/api/v1/openapi.json"),
     ("/api/v1/services", "/api/v1/services"),
+    ("/api/v1/services/{service}/series", "/api/v1/services/s/series"),
+    ("/api/v1/services/{service}/counts", "/api/v1/services/s/counts?by=instance"),
     ("/api/v1/targets", "/api/v1/targets"),
     ("/api/v1/status/config", "/api/v1/status/config"),
     ("/api/v1/status/buildinfo", "/api/v1/status/buildinfo"),
@@ -47,7 +52,7 @@ const ROUTES: [(&str, &str); 26] = [
     ("fallback", "/api/v1/nothing"),
 ];
 
-const FURTHER: [&str; 8] = [
+const FURTHER: [&str; 10] = [
     "/services",
     "/services/",
     "//services/s/errors/k/",
@@ -56,6 +61,8 @@ const FURTHER: [&str; 8] = [
     "//-/reload",
     "/nothing",
     "/api/v1/errors/s/k/resolve/",
+    "/api/v1/errors/s/k/forget",
+    "/api/v1/errors/forget",
 ];
 
 const METHODS: [&str; 9] =
@@ -131,7 +138,9 @@ impl Guarded {
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        // A stream of events has no end.
+        let is_stream = parts.headers.get("content-type").is_some_and(|t| t == "text/event-stream");
+        let body = if is_stream { Bytes::new() } else { body.collect().await.unwrap().to_bytes() };
         Answer { status: parts.status, headers: parts.headers, body: text(&body) }
     }
 

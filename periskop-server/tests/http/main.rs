@@ -4,8 +4,10 @@
 
 mod access;
 mod changes;
+mod events;
 mod https;
 mod lifecycle;
 mod reference;
 mod support;
+mod triage;
 mod v1;

@@ -9,10 +9,16 @@ use periskop_core::engine::{Engine, Health};
 
 use super::super::json::Json;
 use super::super::view::time;
-use super::answer;
+use super::{answer, schema};
 use crate::handle::Handle;
 
-/// `GET /api/v1/services`: those that are configured and those that are known.
+/// The services that are configured and those that are known.
+#[utoipa::path(
+    get, path = "/api/v1/services", operation_id = "services", tag = "services",
+    responses(
+        (status = 200, description = "The services", body = schema::ServiceList),
+    ),
+)]
 pub(super) async fn services(State(handle): State<Handle>) -> Response {
     let now = handle.now();
     let mut json = Json::default();
@@ -49,21 +55,39 @@ fn healths(engine: &Engine, service: &ServiceName) -> BTreeMap<&'static str, usi
     healths
 }
 
-/// `GET /api/v1/status/config`, as in Prometheus: the file as YAML, secrets hidden.
+/// The configuration in force as YAML, secrets hidden; as in Prometheus.
+#[utoipa::path(
+    get, path = "/api/v1/status/config", operation_id = "config", tag = "status",
+    responses(
+        (status = 200, description = "The configuration", body = schema::ConfigAnswer),
+    ),
+)]
 pub(super) async fn config(State(handle): State<Handle>) -> Response {
     data(|json| {
         json.member("yaml", handle.config().to_yaml());
     })
 }
 
-/// `GET /api/v1/status/buildinfo`.
+/// What this server is.
+#[utoipa::path(
+    get, path = "/api/v1/status/buildinfo", operation_id = "buildInfo", tag = "status",
+    responses(
+        (status = 200, description = "The version", body = schema::BuildAnswer),
+    ),
+)]
 pub(super) async fn build_info() -> Response {
     data(|json| {
         json.member("version", env!("CARGO_PKG_VERSION"));
     })
 }
 
-/// `GET /api/v1/status/runtimeinfo`.
+/// How this server fares.
+#[utoipa::path(
+    get, path = "/api/v1/status/runtimeinfo", operation_id = "runtimeInfo", tag = "status",
+    responses(
+        (status = 200, description = "How it fares", body = schema::RuntimeAnswer),
+    ),
+)]
 pub(super) async fn runtime_info(State(handle): State<Handle>) -> Response {
     let reload = handle.metrics().last_reload();
     data(|json| {

@@ -9,8 +9,8 @@ use periskop_core::engine::{Engine, Health, TargetView};
 
 use super::super::json::Json;
 use super::super::view::{self, time};
-use super::answer;
 use super::params::Params;
+use super::{answer, schema};
 use crate::handle::Handle;
 use periskop_http::Problem;
 
@@ -19,7 +19,15 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// Dropped targets in one answer; a service may discover a whole cluster and keep three.
 const DROPPED: usize = 1000;
 
-/// Parameters as in Prometheus: `state` (`active`, `dropped`, `any`) and `scrapePool`.
+/// What is scraped, and what is not; as in Prometheus.
+#[utoipa::path(
+    get, path = "/api/v1/targets", operation_id = "targets", tag = "targets",
+    params(schema::TargetParams),
+    responses(
+        (status = 200, description = "The targets", body = schema::TargetsAnswer),
+        (status = 400, description = "What is wrong with the request", body = schema::ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn targets(State(handle): State<Handle>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::parse(uri.query(), &["state", "scrapePool"])?;
     let state = params.read("state", |text| match text {
