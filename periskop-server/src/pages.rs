@@ -1,25 +1,21 @@
 //! The running server as its pages see it.
 
+mod targets;
+
 use async_trait::async_trait;
 use periskop_core::aggregate::Act;
-use periskop_core::engine::{self, Engine, ServiceView, TargetView};
-use periskop_core::target::Labels;
+use periskop_core::engine::Engine;
 use periskop_core::{AggregateId, State, Timestamp};
 use periskop_http::Tls;
 use periskop_storage::persist::StoreStatus;
 
-use crate::api::without_userinfo;
 use crate::handle::{ActError, Handle};
 use crate::ui::backend::{Backend, Refused};
 use crate::ui::build::{Fleet, Instance};
 use crate::ui::format;
+use crate::ui::target_filter::TargetFilter;
 use crate::ui::text::Text;
-use crate::ui::view::{Before, Health, StatusPage, TargetGroup, TargetRow, TargetsPage};
-
-/// Dropped targets shown of one service.
-const DROPPED: usize = 100;
-/// Reasons shown why something that was found is no target.
-const INVALID: usize = 10;
+use crate::ui::view::{StatusPage, TargetsPage};
 
 #[async_trait]
 impl Backend for Handle {
@@ -52,16 +48,20 @@ impl Backend for Handle {
         Handle::read(self, |engine| look(engine.state(), &fleet(engine)));
     }
 
-    fn targets(&self) -> TargetsPage {
-        let services =
-            Handle::read(self, |engine| engine.services().map(|s| group(engine, s)).collect());
-        TargetsPage { services }
+    fn targets(&self, filter: TargetFilter) -> TargetsPage {
+        Handle::read(self, |engine| targets::targets(engine, filter))
     }
 
     fn status(&self) -> StatusPage {
-        let (services, targets, errors) = Handle::read(self, |engine| {
-            let errors = engine.state().errors().count();
-            (engine.services().count(), engine.targets().count(), errors)
+        let (known, replica) = Handle::read(self, |engine| {
+            let state = engine.state();
+            let known = vec![
+                ("Services", count(engine.services().count())),
+                ("Targets", count(engine.targets().count())),
+                ("Errors", count(state.errors().count())),
+                ("Sources of counts", count(state.source_count())),
+            ];
+            (known, engine.observer().id().to_string())
         });
         let config = self.config();
         let reload = match self.metrics().last_reload() {
@@ -85,38 +85,65 @@ impl Backend for Handle {
         if matches!(self.metrics().last_reload(), Some((false, _))) {
             warnings.push(Text::new("The configuration file could not be read when it last was."));
         }
-        let count = |n: usize| Text::new(n.to_string());
+        let base = if self.base_path().is_empty() { "/" } else { self.base_path() };
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+        let platform = format!("{}, {}", std::env::consts::OS, std::env::consts::ARCH);
         let facts = vec![
             (
-                "Server",
+                "Build",
                 vec![
                     ("Version", Text::new(env!("CARGO_PKG_VERSION"))),
+                    ("Platform", Text::new(platform)),
+                    ("Profile", Text::new(profile)),
+                ],
+            ),
+            (
+                "Run time",
+                vec![
                     ("Running since", Text::new(Handle::started(self).to_string())),
+                    ("Time of this server", Text::new(Handle::now(self).to_string())),
                     ("Listening on", Text::new(address)),
+                    ("Mounted at", Text::new(base)),
                     ("Who may do what", Text::new(self.access().in_words())),
                     ("Configuration reloaded", Text::new(reload)),
+                    ("Name as a replica", Text::new(replica)),
                 ],
             ),
             ("Store", store_facts(self.store())),
-            (
-                "Known",
-                vec![
-                    ("Services", count(services)),
-                    ("Targets", count(targets)),
-                    ("Errors", count(errors)),
-                ],
-            ),
+            ("Known", known),
         ];
         StatusPage { facts, config: Text::new(config.to_yaml()), warnings }
     }
 
-    async fn act(&self, id: &AggregateId, act: Act, by: &str) -> Result<(), Refused> {
-        Handle::act(self, id, act, by, "").await.map_err(|error| match error {
+    async fn act(&self, id: &AggregateId, act: Act, by: &str, why: &str) -> Result<(), Refused> {
+        Handle::act(self, id, act, by, why).await.map_err(|error| match error {
             ActError::Unknown(_) => Refused::Unknown,
             ActError::NotStored => Refused::NotStored,
             _ => Refused::Unavailable,
         })
     }
+
+    async fn act_on(
+        &self,
+        ids: &[AggregateId],
+        act: Act,
+        by: &str,
+        why: &str,
+    ) -> Result<usize, Refused> {
+        let mut done = 0;
+        for id in ids {
+            match Backend::act(self, id, act, by, why).await {
+                Ok(()) => done += 1,
+                Err(Refused::Unknown) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn count(n: usize) -> Text {
+    Text::new(format::exact(n))
 }
 
 fn store_facts(store: Option<StoreStatus>) -> Vec<(&'static str, Text)> {
@@ -148,63 +175,8 @@ fn fleet(engine: &Engine) -> Fleet {
     }
     for target in engine.targets() {
         let labels = target.target().public_labels();
-        let instance = Instance { labels, health: health(target) };
+        let instance = Instance { labels, health: targets::health(target) };
         fleet.add(target.service().clone(), instance);
     }
     fleet
-}
-
-fn group(engine: &Engine, service: ServiceView<'_>) -> TargetGroup {
-    let mut targets: Vec<TargetRow> = engine.targets_of(service.name()).map(row).collect();
-    targets.sort_by(|a, b| {
-        let place = |row: &TargetRow| (row.health != Health::Down, row.url.as_str().to_owned());
-        place(a).cmp(&place(b))
-    });
-    let dropped = service.dropped().take(DROPPED);
-    let invalid = service.dropped().filter_map(|target| {
-        let reason = target.error?.to_string();
-        Some(Text::new(format!("{}: {reason}", target.discovered.get("__address__"))))
-    });
-    let over_limit = service.over_limit().map(|excess| excess.to_string());
-    let failing = service.failing_discoveries().map(|(_, reason)| reason.to_owned());
-    TargetGroup {
-        service: Text::new(service.name().as_str()),
-        targets,
-        invalid: invalid.take(INVALID).collect(),
-        dropped: dropped.map(|target| texts(&target.discovered)).collect(),
-        dropped_total: service.dropped_count(),
-        problems: over_limit.into_iter().chain(failing).map(Text::new).collect(),
-    }
-}
-
-fn row(view: TargetView<'_>) -> TargetRow {
-    let (target, status) = (view.target(), view.status());
-    let error = status.last_error.as_ref().map(ToString::to_string);
-    TargetRow {
-        url: Text::new(without_userinfo(target.url())),
-        health: health(view),
-        last_scrape: status.last_scrape,
-        took: status.last_scrape.map(|_| status.last_duration),
-        error: Text::new(error.unwrap_or_default()),
-        before: view.last_state().filter(|_| status.last_scrape.is_none()).map(|last| Before {
-            is_up: last.is_up(),
-            since: last.since(),
-            reason: Text::new(last.reason()),
-        }),
-        warnings: status.warnings.iter().map(|warning| Text::new(&warning.message)).collect(),
-        labels: texts(&target.public_labels()),
-        discovered: texts(target.discovered()),
-    }
-}
-
-fn health(view: TargetView<'_>) -> Health {
-    match view.status().health {
-        engine::Health::Up => Health::Up,
-        engine::Health::Down => Health::Down,
-        engine::Health::Unknown => Health::Unknown,
-    }
-}
-
-fn texts(labels: &Labels) -> Vec<(Text, Text)> {
-    labels.iter().map(|(name, value)| (Text::new(name), Text::new(value))).collect()
 }

@@ -56,16 +56,16 @@ class Ui(BrowserTest):
         self.press("j")
         self.eventually(lambda: self.all(".row.chosen"), "a chosen row")
         self.press("j")
-        chosen = self.find(".row.chosen").get_attribute("href")
+        chosen = self.find(".row.chosen a").get_attribute("href")
         self.press(Keys.ENTER)
         self.eventually(lambda: self.browser.current_url == chosen, "its page")
         self.press("/")
         self.assertEqual(self.browser.switch_to.active_element.get_attribute("id"), "q")
         self.press(Keys.ESCAPE)
         self.press("?")
-        self.assertTrue(self.find("#help").is_displayed())
+        self.assertTrue(self.find("#keys").is_displayed())
         self.press(Keys.ESCAPE)
-        self.eventually(lambda: not self.find("#help").is_displayed(), "the help closed")
+        self.eventually(lambda: not self.find("#keys").is_displayed(), "the help closed")
 
     def test_occurrences_are_stepped_through(self):
         self.open(PAYMENT)
@@ -147,7 +147,7 @@ class WithoutJavaScript(BrowserTest):
         self.find("#q").send_keys("refused" + Keys.ENTER)
         self.eventually(lambda: len(self.all(".row")) == 1, "what was searched")
         self.assertIn("service=shop", self.browser.current_url, "filters stay")
-        self.find(".row").click()
+        self.find(".row a").click()
         self.link("older").click()
         self.assertIn("payment 11 was refused", self.text())
         for act, state in [("Resolve", "Reopen"), ("Reopen", "Resolve")]:

@@ -68,6 +68,56 @@ impl Json {
         self.text
     }
 
+    /// The text with a value a line, indented by its depth, for people.
+    pub(super) fn indented(self) -> String {
+        const STEP: usize = 2;
+        // A chain of causes is as deep as a target makes it.
+        const DEEPEST: usize = 24;
+        let text = String::from_utf8_lossy(&self.text);
+        let mut out = String::with_capacity(text.len() * 3 / 2);
+        let (mut depth, mut within, mut escaped) = (0_usize, false, false);
+        let mut chars = text.chars().peekable();
+        let line = |out: &mut String, depth: usize| {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', depth.min(DEEPEST) * STEP));
+        };
+        while let Some(c) = chars.next() {
+            if within {
+                out.push(c);
+                within = escaped || c != '"';
+                escaped = !escaped && c == '\\';
+                continue;
+            }
+            match c {
+                '{' | '[' => {
+                    out.push(c);
+                    match chars.next_if(|next| matches!(next, '}' | ']')) {
+                        Some(end) => out.push(end),
+                        None => {
+                            depth += 1;
+                            line(&mut out, depth);
+                        }
+                    }
+                }
+                '}' | ']' => {
+                    depth = depth.saturating_sub(1);
+                    line(&mut out, depth);
+                    out.push(c);
+                }
+                ',' => {
+                    out.push(c);
+                    line(&mut out, depth);
+                }
+                ':' => out.push_str(": "),
+                _ => {
+                    within = c == '"';
+                    out.push(c);
+                }
+            }
+        }
+        out
+    }
+
     fn comma(&mut self) {
         if self.follows {
             self.text.push(b',');
@@ -86,5 +136,17 @@ mod tests {
         json.open(b'{').close(b'}').list([0_u8; 0]).value(None::<u8>).close(b']').close(b'}');
         let text = String::from_utf8(json.finish()).unwrap();
         assert_eq!(text, r#"{"a":1,"b":["x","\"y"],"c":[{},[],null]}"#);
+    }
+
+    #[test]
+    fn what_is_indented_reads_back_as_what_was_written() {
+        let mut json = Json::default();
+        json.open(b'{').member("a\"{,", "x\\\"y: [1]").name("b").list([1, 2]);
+        json.name("c").list([0_u8; 0]).name("d").open(b'{').close(b'}').close(b'}');
+        let compact = String::from_utf8(json.text.clone()).unwrap();
+        let indented = json.indented();
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&indented), read(&compact));
+        assert!(indented.contains("\n  \"b\": [\n    1,\n    2\n  ],\n  \"c\": [],"), "{indented}");
     }
 }

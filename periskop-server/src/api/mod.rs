@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use tower::ServiceExt;
 
-pub(crate) use self::view::without_userinfo;
+pub(crate) use self::view::{occurrence_indented, without_userinfo};
 use crate::external_url::ExternalUrl;
 use crate::handle::{Handle, ReloadError};
 use crate::ui;

@@ -83,6 +83,13 @@ pub(super) fn occurrence(json: &mut Json, occurrence: OccurrenceView<'_>) {
     json.close(b'}');
 }
 
+/// The same for people to read.
+pub(crate) fn occurrence_indented(shown: OccurrenceView<'_>) -> String {
+    let mut json = Json::default();
+    occurrence(&mut json, shown);
+    json.indented()
+}
+
 /// What a list says of an error, as members of an object that the caller opened.
 pub(super) fn summary(json: &mut Json, error: ErrorView<'_>, now: Timestamp, targets: usize) {
     let newest = error.occurrences().next();

@@ -24,19 +24,8 @@ const STYLE: Asset = Asset {
     bytes: include_bytes!("../../assets/style.css"),
 };
 
-/// Our own script.
-const SCRIPT: Asset = Asset {
-    name: "app.js",
-    content_type: "text/javascript; charset=utf-8",
-    bytes: include_bytes!("../../assets/app.js"),
-};
-
 /// htmx 2.0.11, 0BSD; see `assets/README.md`.
-const HTMX: Asset = Asset {
-    name: "htmx.min.js",
-    content_type: "text/javascript; charset=utf-8",
-    bytes: include_bytes!("../../assets/htmx.min.js"),
-};
+const HTMX: Asset = script("htmx.min.js", include_bytes!("../../assets/htmx.min.js"));
 
 /// The icon of the browser's tab.
 const ICON: Asset = Asset {
@@ -45,19 +34,47 @@ const ICON: Asset = Asset {
     bytes: include_bytes!("../../assets/icon.svg"),
 };
 
+/// Our own scripts: what the viewer has set, which a page waits for so that it never flashes; keys,
+/// times, copying and the chart; live updates.
+static SCRIPTS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+    [
+        ("settings.js", include_str!("../../assets/settings.js")),
+        ("app.js", include_str!("../../assets/app.js")),
+        ("live.js", include_str!("../../assets/live.js")),
+    ]
+    // Once for the life of the process.
+    .map(|(name, source)| script(name, bare(source).into_bytes().leak()))
+});
+
+/// A script without the comments that have lines of their own, and without indentation: a sixth
+/// of what would be sent. None has a text of several lines.
+fn bare(source: &str) -> String {
+    let lines = source.lines().map(str::trim);
+    let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
+    code.flat_map(|line| [line, "\n"]).collect()
+}
+
+const fn script(name: &'static str, bytes: &'static [u8]) -> Asset {
+    Asset { name, content_type: "text/javascript; charset=utf-8", bytes }
+}
+
+fn all() -> impl Iterator<Item = Asset> {
+    [STYLE, HTMX, ICON].into_iter().chain(*SCRIPTS)
+}
+
 /// What stands in the addresses of all files: a hash over them.
 pub fn version() -> &'static str {
     &VERSION
 }
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let all: Vec<u8> = [STYLE, SCRIPT, HTMX, ICON].iter().flat_map(|a| a.bytes).copied().collect();
+    let all: Vec<u8> = all().flat_map(|a| a.bytes).copied().collect();
     sha256_hex(&all)[..12].to_owned()
 });
 
 /// The file of that name.
 pub fn find(name: &str) -> Option<Asset> {
-    [STYLE, SCRIPT, HTMX, ICON].into_iter().find(|asset| asset.name == name)
+    all().find(|asset| asset.name == name)
 }
 
 #[cfg(test)]
@@ -65,14 +82,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stylesheet_and_script_stay_small() {
+    fn stylesheet_and_scripts_stay_small() {
         assert!(STYLE.bytes.len() < 20_000, "{}", STYLE.bytes.len());
-        assert!(SCRIPT.bytes.len() < 10_000, "{}", SCRIPT.bytes.len());
+        let scripts: usize = SCRIPTS.iter().map(|script| script.bytes.len()).sum();
+        assert!(scripts < 10_000, "{scripts}");
     }
 
     #[test]
     fn nothing_is_loaded_from_elsewhere() {
-        for asset in [STYLE, SCRIPT, ICON] {
+        for asset in [STYLE, ICON].into_iter().chain(*SCRIPTS) {
             let text = std::str::from_utf8(asset.bytes).unwrap();
             let text = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!text.contains("http://") && !text.contains("https://"), "{}", asset.name);

@@ -5,6 +5,7 @@ use periskop_core::aggregate::Act;
 use periskop_core::{AggregateId, State, Timestamp};
 
 use super::build::Fleet;
+use super::target_filter::TargetFilter;
 use super::view::{StatusPage, TargetsPage};
 
 /// The running server as the pages see it, so that their tests need none.
@@ -25,14 +26,24 @@ pub trait Backend: Send + Sync + 'static {
     /// Shows `look` what is known. Scraping waits meanwhile.
     fn read(&self, look: &mut dyn FnMut(&State, &Fleet));
 
-    /// The targets as they are shown.
-    fn targets(&self) -> TargetsPage;
+    /// The targets that `filter` asks for, as they are shown.
+    fn targets(&self, filter: TargetFilter) -> TargetsPage;
 
     /// The server as it is shown.
     fn status(&self) -> StatusPage;
 
-    /// Does something to an error, for `by`, who may be nobody in particular.
-    async fn act(&self, id: &AggregateId, act: Act, by: &str) -> Result<(), Refused>;
+    /// Does something to an error, for `by`, who may be nobody in particular, because of `why`,
+    /// which may be empty.
+    async fn act(&self, id: &AggregateId, act: Act, by: &str, why: &str) -> Result<(), Refused>;
+
+    /// Does the same to several errors, and tells to how many: some may be gone meanwhile.
+    async fn act_on(
+        &self,
+        ids: &[AggregateId],
+        act: Act,
+        by: &str,
+        why: &str,
+    ) -> Result<usize, Refused>;
 }
 
 /// Why an action was not done.

@@ -109,6 +109,35 @@ pub enum Event {
     Resolved,
     /// Somebody opened it again.
     Reopened,
+    /// It came back after it was resolved.
+    Regressed,
+    /// An instance began to count anew.
+    Restarted,
+}
+
+impl Event {
+    /// All, in the order in which a legend names them.
+    pub const ALL: [Self; 4] = [Self::Resolved, Self::Reopened, Self::Regressed, Self::Restarted];
+
+    /// What it is called.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Reopened => "reopened",
+            Self::Regressed => "came back",
+            Self::Restarted => "an instance restarted",
+        }
+    }
+
+    /// The class that tells it from the others, by shape and colour.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Resolved => "ok",
+            Self::Reopened => "re",
+            Self::Regressed => "back",
+            Self::Restarted => "life",
+        }
+    }
 }
 
 const BAR_STEP: u64 = 10;
@@ -127,10 +156,17 @@ impl Bars {
         &self.series
     }
 
+    /// Which kinds of marks there are, and how many of each.
+    pub fn legend(&self) -> Vec<(Event, usize)> {
+        let count = |what| self.marks.iter().filter(|mark| mark.what == what).count();
+        let all = Event::ALL.into_iter().map(|what| (what, count(what)));
+        all.filter(|(_, n)| *n > 0).collect()
+    }
+
     /// Five instants, evenly spread, to write below the bars.
     pub fn axis(&self) -> Vec<Tick> {
         let quarter = self.series.span() / 4;
-        let day = self.series.span() > Duration::from_secs(2 * 86_400);
+        let day = self.series.span() > Duration::from_secs(3 * 86_400);
         (0..5).map(|i| Tick { at: self.series.from.plus(quarter * i), day }).collect()
     }
 
@@ -151,8 +187,10 @@ impl fmt::Display for Bars {
         let most = series.most();
         writeln!(
             f,
-            r#"<svg class="bars sp {}" viewBox="0 0 {} {BAR_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{} in the last {}, at most {} in {}">"#,
+            r#"<svg class="bars sp {}" data-from="{}" data-to="{}" viewBox="0 0 {} {BAR_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{} in {}, at most {} in {}">"#,
             if most == 0 { "n" } else { class(self.severity) },
+            series.from.as_secs(),
+            series.to().as_secs(),
             self.width(),
             occurrences(series.total()),
             format::span(series.span()),
@@ -160,26 +198,24 @@ impl fmt::Display for Bars {
             format::span(series.step),
         )?;
         for (i, n) in series.counts.iter().enumerate() {
-            let h = height(*n, most, BAR_HEIGHT);
+            let (x, h) = (i as u64 * BAR_STEP, height(*n, most, BAR_HEIGHT));
+            // The whole column answers to a pointer, not only a bar that may be a dot.
             writeln!(
                 f,
-                r#"<rect x="{}" y="{}" width="{}" height="{h}"><title>{}: {}</title></rect>"#,
-                i as u64 * BAR_STEP,
-                BAR_HEIGHT - h,
-                BAR_STEP - 1,
+                r#"<g><title>{}: {}</title><path class="col" d="M{x} 0h{BAR_STEP}v{BAR_HEIGHT}h-{BAR_STEP}z"/><rect x="{x}" y="{}" width="{}" height="{h}"/></g>"#,
                 format::absolute(series.start_of(i)),
                 occurrences(*n),
+                BAR_HEIGHT - h,
+                BAR_STEP - 1,
             )?;
         }
         for mark in &self.marks {
-            let (class, word) = match mark.what {
-                Event::Resolved => ("ok", "resolved"),
-                Event::Reopened => ("re", "reopened"),
-            };
             writeln!(
                 f,
-                r#"<rect class="mark {class}" x="{}" y="0" width="2" height="{BAR_HEIGHT}"><title>{word} {}</title></rect>"#,
+                r#"<path class="mark {}" d="M{} 0v{BAR_HEIGHT}"><title>{} {}</title></path>"#,
+                mark.what.class(),
                 self.x_of(mark.at),
+                mark.what.word(),
                 format::absolute(mark.at),
             )?;
         }
@@ -276,7 +312,23 @@ mod tests {
         let marks = [1, 2, 9].map(|h| Mark { at: hour(h), what: Event::Resolved });
         let svg = Bars::new(series(&[1, 2, 3, 4]), Severity::Error, marks.to_vec()).to_string();
         assert_eq!(svg.matches("mark ok").count(), 2);
-        assert!(svg.contains(r#"class="mark ok" x="10""#) && svg.contains(r#"x="20" y="0""#));
+        assert!(svg.contains(r#"class="mark ok" d="M10 0v110""#) && svg.contains(r#""M20 0v110""#));
+    }
+
+    #[test]
+    fn the_legend_counts_the_marks_that_are_shown() {
+        let mark = |what| Mark { at: Timestamp::EPOCH.plus(Duration::from_secs(60)), what };
+        let marks = [Event::Restarted, Event::Resolved, Event::Restarted].map(mark).to_vec();
+        let bars = Bars::new(series(&[1]), Severity::Error, marks);
+        assert_eq!(bars.legend(), [(Event::Resolved, 1), (Event::Restarted, 2)]);
+        assert!(bars.to_string().contains("an instance restarted 1970-01-01 00:01:00 UTC"));
+    }
+
+    #[test]
+    fn every_column_tells_its_time_and_count_and_the_chart_where_it_lies() {
+        let svg = Bars::new(series(&[0, 3]), Severity::Error, Vec::new()).to_string();
+        assert!(svg.contains(r#"data-from="0" data-to="7200""#), "{svg}");
+        assert!(svg.contains("<title>1970-01-01 01:00:00 UTC: 3 occurrences</title>"), "{svg}");
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use periskop_core::{Severity, Timestamp};
+use periskop_core::aggregate::Act;
+use periskop_core::{AggregateId, Severity, Timestamp};
 
+use super::asked::Asked;
 use super::chart::{Bars, Event, Mark, Series};
 use super::filter::{ErrorFilter, StateFilter};
 use super::frames;
 use super::link;
 use super::page::Site;
 use super::shell;
+use super::target_filter::TargetFilter;
 use super::text::Text;
 use super::view::*;
 
@@ -79,7 +82,7 @@ pub(super) fn errors() -> ErrorsPage {
         row(
             "java.sql.SQLTransientConnectionException",
             "HikariPool-1 - Connection is not available, request timed out after 30001ms",
-            State::New,
+            State::New(Lately::Hour),
             Error,
         ),
         row(
@@ -111,16 +114,21 @@ pub(super) fn errors() -> ErrorsPage {
     }
     ErrorsPage {
         filter: ErrorFilter::default(),
+        state: StateFilter::Open,
+        problem: None,
+        done: None,
         total: 134,
         occurrences: 27_912,
-        pages: 3,
         rows,
+        next: Some("7b".to_owned()),
         facets: Facets {
             states: StateFilter::ALL.into_iter().zip([34, 2, 1, 3, 120, 157]).collect(),
             severities: vec![(Error, 21), (Warning, 9), (Info, 4)],
             services: [("checkout", 12), ("search-api", 9), ("web", 7), ("billing-batch", 4)]
                 .map(|(name, n)| (Text::new(name), n))
                 .to_vec(),
+            label_names: vec![Text::new("version"), Text::new("zone")],
+            labels: vec![(Text::new("eu-west-1b"), 20), (Text::default(), 3)],
         },
         services: 6,
     }
@@ -144,7 +152,7 @@ pub(super) fn error() -> ErrorPage {
         row,
         rate: 306.0,
         trend: Some(38.0),
-        range: Range::Day,
+        asked: Asked::default(),
         before: 12,
         instances: vec![
             instance("10.2.4.17:8080", 9_104, 100, InstanceNote::Reports),
@@ -152,6 +160,8 @@ pub(super) fn error() -> ErrorPage {
             instance("10.2.5.3:8080", 3_087, 34, InstanceNote::Gone),
             instance("10.2.5.9:8080", 0, 0, InstanceNote::None),
         ],
+        further: 0,
+        labels: vec![Text::new("version"), Text::new("zone")],
         reporting: 3,
         known: 4,
         evicted: 1,
@@ -159,16 +169,19 @@ pub(super) fn error() -> ErrorPage {
             HistoryRow {
                 at: before_now(3_600),
                 what: "seen again",
+                until: None,
                 by: Text::default(),
                 why: Text::default(),
             },
             HistoryRow {
                 at: before_now(7_200),
                 what: "resolved",
+                until: None,
                 by: Text::new("ada"),
                 why: Text::new("pool 20 → 40"),
             },
         ],
+        done: None,
         occurrence: Some(occurrence()),
     }
 }
@@ -223,6 +236,8 @@ fn occurrence() -> OccurrenceCard {
             body: Text::new(body),
             curl: Some(Text::new(curl)),
         }),
+        trace: Text::new(trace.join("\n")),
+        raw: Text::new("{\n  \"uuid\": \"5d9893c6\"\n}"),
     }
 }
 
@@ -248,6 +263,9 @@ pub(super) fn targets() -> TargetsPage {
         ]),
     };
     TargetsPage {
+        filter: TargetFilter::default(),
+        counts: TargetCounts { up: 1, down: 1, unknown: 1, dropped: 3 },
+        names: vec![Text::new("checkout"), Text::new("mailer")],
         services: vec![
             TargetGroup {
                 service: Text::new("checkout"),
@@ -261,7 +279,9 @@ pub(super) fn targets() -> TargetsPage {
                     target("http://10.2.5.3:8080/-/exceptions", Health::Unknown, ""),
                 ],
                 dropped: vec![labels(&[("__address__", "10.2.9.9:8080"), ("env", "test")])],
-                dropped_total: 3,
+                counts: TargetCounts { up: 1, down: 1, unknown: 1, dropped: 3 },
+                matching: 6,
+                pages: 1,
                 invalid: vec![Text::new("10.2.9.7: no port")],
                 problems: Vec::new(),
             },
@@ -269,7 +289,9 @@ pub(super) fn targets() -> TargetsPage {
                 service: Text::new("mailer"),
                 targets: Vec::new(),
                 dropped: Vec::new(),
-                dropped_total: 0,
+                counts: TargetCounts::default(),
+                matching: 0,
+                pages: 1,
                 invalid: Vec::new(),
                 problems: vec![Text::new("dns: no such host: mailer.internal")],
             },
@@ -309,8 +331,25 @@ pub(super) fn hostile_pages(site: &Site) -> Vec<String> {
 
     let mut errors = errors();
     let encoded = link::encode(HOSTILE);
-    errors.filter = ErrorFilter::parse(&format!("q={encoded}&service={encoded}"));
+    errors.filter = ErrorFilter::parse(&format!(
+        "q={encoded}&service={encoded}&label={encoded}&cursor={encoded}"
+    ));
     errors.facets.services = vec![(hostile(), 1)];
+    (errors.facets.label_names, errors.facets.labels) = (vec![hostile()], vec![(hostile(), 1)]);
+    errors.next = Some(HOSTILE.to_owned());
+    errors.problem = Some(QueryProblem {
+        message: hostile(),
+        before: hostile(),
+        marked: hostile(),
+        after: hostile(),
+        suggestion: Some((hostile(), errors.first())),
+    });
+    errors.done = Some(DoneToSome {
+        act: Act::Resolve,
+        count: 1,
+        errors: vec![AggregateId { service: HOSTILE.into(), key: HOSTILE.into() }],
+        undo: Some("reopen"),
+    });
     let row = &mut errors.rows[0];
     (row.service, row.key, row.class, row.message) = (hostile(), hostile(), hostile(), hostile());
     let row = row.clone();
@@ -319,10 +358,16 @@ pub(super) fn hostile_pages(site: &Site) -> Vec<String> {
     error.row = row;
     error.instances[0].name = hostile();
     error.instances[0].labels = pairs();
+    error.labels = vec![hostile()];
+    error.asked = Asked::parse(&format!("by={encoded}&occurrence={encoded}"));
+    let undo = Undo { act: "mute", until: Some("60s".to_owned()), count: None };
+    let until = Some(Hidden::Until(before_now(60)));
+    error.done = Some(Done { what: "muted", until, undo: Some(undo) });
     (error.history[0].by, error.history[0].why) = (hostile(), hostile());
     let occurrence = error.occurrence.as_mut().unwrap();
     (occurrence.name, occurrence.older, occurrence.newer) =
         (hostile(), Some(hostile()), Some(hostile()));
+    (occurrence.trace, occurrence.raw) = (hostile(), hostile());
     for exception in &mut occurrence.exceptions {
         (exception.class, exception.message) = (hostile(), hostile());
         exception.frames = frames::group([HOSTILE, "at java.A", HOSTILE].into_iter());
@@ -342,6 +387,8 @@ pub(super) fn hostile_pages(site: &Site) -> Vec<String> {
     });
 
     let mut targets = targets();
+    targets.filter = TargetFilter::parse(&format!("service={encoded}"));
+    targets.names = vec![hostile(), hostile()];
     let group = &mut targets.services[0];
     (group.service, group.problems, group.dropped) = (hostile(), vec![hostile()], vec![pairs()]);
     group.invalid = vec![hostile()];

@@ -120,7 +120,9 @@ impl Ago {
 impl fmt::Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, now, suffix } = *self;
-        write!(f, r#"<time datetime="{at}" title="{}">"#, absolute(at))?;
+        // Scripts write the age again as time passes.
+        let kind = if suffix.is_empty() { "" } else { r#" data-as="ago""# };
+        write!(f, r#"<time datetime="{at}"{kind} title="{}">"#, absolute(at))?;
         match at.as_secs() - now.as_secs() {
             0 => f.write_str("now")?,
             1.. => write!(f, "in {}", span(at.since(now)))?,
@@ -132,6 +134,21 @@ impl fmt::Display for Ago {
 
 // Digits, units and our own tags only.
 impl HtmlSafe for Ago {}
+
+/// A `<time>` element that reads as an instant to the minute.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(pub Timestamp);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, whole) = (self.0, absolute(self.0));
+        let minute = whole.get(..16).unwrap_or(&whole);
+        write!(f, r#"<time datetime="{at}" data-as="moment" title="{whole}">{minute} UTC</time>"#)
+    }
+}
+
+// Digits and our own tags only.
+impl HtmlSafe for Moment {}
 
 #[cfg(test)]
 mod tests {
@@ -204,9 +221,13 @@ mod tests {
         let at = Timestamp::from_micros(1_536_855_810_000_000);
         assert_eq!(
             plain(Ago::new(at, at.plus(Duration::from_secs(12))).to_string()),
-            r#"<time datetime="2018-09-13T16:23:30.000000Z" title="2018-09-13 16:23:30 UTC">12 s ago</time>"#
+            r#"<time datetime="2018-09-13T16:23:30.000000Z" data-as="ago" title="2018-09-13 16:23:30 UTC">12 s ago</time>"#
         );
         assert!(Ago::new(at, at).to_string().contains(">now<"));
+        assert_eq!(
+            Moment(at).to_string(),
+            r#"<time datetime="2018-09-13T16:23:30.000000Z" data-as="moment" title="2018-09-13 16:23:30 UTC">2018-09-13 16:23 UTC</time>"#
+        );
         let ahead = Ago::new(at.plus(Duration::from_secs(120)), at).to_string();
         assert!(plain(ahead).contains(">in 2 min<"));
     }

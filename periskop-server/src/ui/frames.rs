@@ -29,11 +29,15 @@ const SHOWN_OF_LIBRARY: usize = 8;
 pub fn group<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Frames> {
     let frames = join(lines);
     let shown = if frames.iter().all(|(library, _)| *library) { SHOWN_OF_LIBRARY } else { 1 };
+    // Python tells the innermost frame last.
+    let turned = frames.first().is_some_and(|(_, frame)| is_python(frame));
+    let of = frames.len();
     let mut groups = Vec::new();
     let mut run = Vec::new();
     for (i, (library, frame)) in frames.into_iter().enumerate() {
         let frame = Text::clip(&frame, LONGEST_FRAME);
-        if library && i >= shown {
+        let depth = if turned { of - 1 - i } else { i };
+        if library && depth >= shown {
             run.push(frame);
             continue;
         }
@@ -67,6 +71,12 @@ fn is_continued(line: &str) -> bool {
     rest.is_some_and(|rest| !rest.trim_start().starts_with("at "))
 }
 
+fn is_python(frame: &str) -> bool {
+    frame.starts_with(PYTHONS_HEADING) || frame.trim_start().starts_with("File \"")
+}
+
+const PYTHONS_HEADING: &str = "Traceback (most recent call last):";
+
 fn fold(run: &mut Vec<Text>, groups: &mut Vec<Frames>) {
     let run = std::mem::take(run);
     if run.len() >= WORTH_FOLDING {
@@ -99,8 +109,35 @@ const PATHS: [&str; 19] = [
     "/src/runtime/",
 ];
 
+/// How frames of Go's standard library begin where a binary was built with `-trimpath`, or by the
+/// toolchain's own build. What is imported from elsewhere begins with a host.
+const GO_PACKAGES: [&str; 22] = [
+    "bufio/",
+    "bytes/",
+    "compress/",
+    "context/",
+    "crypto/",
+    "database/sql/",
+    "encoding/",
+    "errors/",
+    "fmt/",
+    "internal/",
+    "io/",
+    "net/",
+    "os/",
+    "reflect/",
+    "regexp/",
+    "runtime/",
+    "sort/",
+    "strconv/",
+    "strings/",
+    "sync/",
+    "testing/",
+    "time/",
+];
+
 /// Packages of the Java world that are no application, and .NET's.
-const PACKAGES: [&str; 32] = [
+const PACKAGES: [&str; 33] = [
     "java.",
     "javax.",
     "jakarta.",
@@ -122,6 +159,7 @@ const PACKAGES: [&str; 32] = [
     "io.micronaut.",
     "io.quarkus.",
     "org.apache.",
+    "org.codehaus.",
     "org.eclipse.",
     "org.hibernate.",
     "org.junit.",
@@ -140,11 +178,26 @@ fn is_library(frame: &str) -> bool {
         return true;
     }
     let frame = frame.trim_start();
+    if frame == PYTHONS_HEADING || is_gos(frame) {
+        return true;
+    }
     let frame = frame.strip_prefix("at ").unwrap_or(frame);
     // Java writes the module before the class: `java.base/sun.nio.ch.Net.connect(Net.java:1)`.
     let call = frame.split('(').next().unwrap_or(frame);
     let class = call.rsplit('/').next().unwrap_or(call);
     PACKAGES.iter().any(|package| class.starts_with(package))
+}
+
+/// A file of Go's standard library, or of a module in the cache: `example.com/m@v1.2.3/file.go:4`.
+fn is_gos(frame: &str) -> bool {
+    let file = [".go:", ".s:"].iter().find_map(|end| frame.split_once(end)).map(|(file, _)| file);
+    file.is_some_and(|file| {
+        GO_PACKAGES.iter().any(|package| file.starts_with(package))
+            || file.split('/').any(|part| {
+                part.split_once("@v")
+                    .is_some_and(|(_, v)| v.starts_with(|c: char| c.is_ascii_digit()))
+            })
+    })
 }
 
 #[cfg(test)]
@@ -171,6 +224,16 @@ mod tests {
             ("at Layer.handle (/app/node_modules/express/lib/router/layer.js:95:5)", true),
             ("at checkout (/app/src/cart.js:10:3)", false),
             ("/usr/lib/ruby/gems/3.1.0/gems/rack-2.2/lib/rack.rb:5:in `call'", true),
+            // As the samples of the published clients have them.
+            ("gen/main.go:36", false),
+            ("internal/runtime/atomic/types.go:194", true),
+            ("runtime/asm_amd64.s:1771", true),
+            ("github.com/periskop-dev/periskop-go@v0.0.0-20220512172842/collector.go:57", true),
+            ("Traceback (most recent call last):", true),
+            ("  File \"gen.py\", line 11, in <module>", false),
+            ("gen.rb:8:in `block in <main>'", false),
+            ("gen.Gen$.main(Gen.scala:9)", false),
+            ("org.codehaus.mojo.exec.ExecJavaMojo$1.run(ExecJavaMojo.java:279)", true),
             ("", false),
         ] {
             assert_eq!(is_library(frame), library, "{frame}");
@@ -198,7 +261,9 @@ mod tests {
             "    return _default_decoder.decode(s)",
             "  File \"python3.11/json/decoder.py\", line 337, in decode",
         ];
-        assert_eq!(sketch(&python), "O[2]");
+        assert_eq!(sketch(&python), "Oll", "the innermost frame is the last one");
+        let deep = [&["Traceback (most recent call last):"], &python[..], &python[3..]].concat();
+        assert_eq!(sketch(&deep), "lO[3]l");
         let go = [
             "/src/shop/cart.go:40",
             "\tcheckout: return pay(cart)",

@@ -1,6 +1,7 @@
 //! Addresses of pages.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use periskop_core::AggregateId;
 
 /// What stays as it is in an address: RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -14,11 +15,33 @@ pub fn encode(name: &str) -> String {
 ///
 /// Names that no path can hold (an empty segment, or one that browsers resolve away) are given in
 /// the query of `/error` instead.
-pub fn error(service: &str, key: &str) -> String {
+pub fn error(id: &AggregateId) -> String {
+    let (service, key) = (id.service.as_str(), id.key.as_str());
     if has_path(service) && has_path(key) {
         format!("/errors/{}/{}", encode(service), encode(key))
     } else {
         format!("/error?service={}&key={}", encode(service), encode(key))
+    }
+}
+
+/// An error as the value of a form's field, which [`of_value`] reads back.
+pub fn value(id: &AggregateId) -> String {
+    format!("{}/{}", encode(id.service.as_str()), encode(id.key.as_str()))
+}
+
+/// The error that [`value`] wrote.
+pub fn of_value(value: &str) -> Option<AggregateId> {
+    let decode = |name: &str| percent_decode_str(name).decode_utf8().ok().map(String::from);
+    let (service, key) = value.split_once('/')?;
+    Some(AggregateId { service: decode(service)?.into(), key: decode(key)?.into() })
+}
+
+/// A path with a query behind it, which may have one already.
+pub fn with_query(path: String, query: &str) -> String {
+    match query {
+        "" => path,
+        _ if path.contains('?') => format!("{path}&{query}"),
+        _ => format!("{path}?{query}"),
     }
 }
 
@@ -41,7 +64,16 @@ mod tests {
             ("web", "..", "/error?service=web&key=.."),
             ("web", "", "/error?service=web&key="),
         ] {
-            assert_eq!(error(service, key), expected);
+            let id = AggregateId { service: service.into(), key: key.into() };
+            assert_eq!(error(&id), expected);
+            assert_eq!(of_value(&value(&id)), Some(id));
         }
+    }
+
+    #[test]
+    fn a_query_is_appended_to_another() {
+        assert_eq!(with_query("/a".to_owned(), ""), "/a");
+        assert_eq!(with_query("/a".to_owned(), "b=1"), "/a?b=1");
+        assert_eq!(with_query("/a?b=1".to_owned(), "c=2"), "/a?b=1&c=2");
     }
 }

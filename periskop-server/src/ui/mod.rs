@@ -7,6 +7,7 @@
 //! Invariants: no page carries a script or style of its own (the Content-Security-Policy forbids
 //! it); every text from outside is a [`text::Text`] and escaped; a `GET` changes nothing.
 
+pub mod asked;
 pub mod assets;
 pub mod backend;
 pub mod build;
@@ -16,10 +17,12 @@ pub mod filter;
 mod fixture;
 pub mod format;
 pub mod frames;
+pub mod help;
 pub mod link;
 pub mod page;
 pub mod routes;
 pub mod shell;
+pub mod target_filter;
 pub mod text;
 pub mod view;
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! Pages: a view model in, HTML out. No state, no clock, no I/O.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use periskop_core::{Severity, Timestamp};
 
-use super::filter::Sort;
-use super::format::{self, Ago};
+use super::asked::{Asked, Range, Span};
+use super::filter::{Seen, Sort, StateFilter};
+use super::format::{self, Ago, Moment};
 use super::frames::Frames;
+use super::target_filter::TargetState;
 use super::text::Text;
 use super::view::{
-    ErrorPage, ErrorRow, ErrorsPage, Health, InstanceNote, Overview, ProblemPage, Range,
+    ErrorPage, ErrorRow, ErrorsPage, Health, Hidden, InstanceNote, Overview, ProblemPage,
     StatusPage, TargetsPage,
 };
-use super::{assets, chart, link};
+use super::{assets, chart, help, link};
 
 /// What every page knows: where it is mounted and what time it is.
 #[derive(Clone, Debug)]
@@ -50,6 +54,11 @@ impl Site {
         render(&StatusHtml { site: self, page })
     }
 
+    /// How to search.
+    pub fn help(&self) -> String {
+        render(&HelpHtml { site: self, page: &help::GROUPS })
+    }
+
     /// What could not be done.
     pub fn problem(&self, page: &ProblemPage) -> String {
         render(&ProblemHtml { site: self, page })
@@ -57,23 +66,12 @@ impl Site {
 
     /// The address of an error.
     pub fn error_href(&self, row: &ErrorRow) -> String {
-        format!("{}{}", self.base, link::error(row.service.as_str(), row.key.as_str()))
+        format!("{}{}", self.base, link::error(&row.error_id()))
     }
 
-    /// The address of an error's page with another occurrence or range; the rest as it is.
-    fn error_at(&self, page: &ErrorPage, occurrence: Option<&Text>, range: Range) -> String {
-        let mut href = self.error_href(&page.row);
-        let mut add = |name: &str, value: &str| {
-            href.push(if href.contains('?') { '&' } else { '?' });
-            href.push_str(&format!("{name}={}", link::encode(value)));
-        };
-        if let Some(name) = occurrence {
-            add("occurrence", name.as_str());
-        }
-        if range != Range::default() {
-            add("range", range.as_str());
-        }
-        href
+    /// The address of an error's page that shows what is asked for.
+    fn error_at(&self, row: &ErrorRow, asked: impl Borrow<Asked>) -> String {
+        link::with_query(self.error_href(row), &asked.borrow().to_query())
     }
 
     /// The address of an error in the API.
@@ -91,6 +89,10 @@ impl Site {
         Ago::new(*at, self.now)
     }
 
+    fn moment(&self, at: &Timestamp) -> Moment {
+        Moment(*at)
+    }
+
     fn age(&self, at: &Timestamp) -> Ago {
         Ago::bare(*at, self.now)
     }
@@ -104,6 +106,9 @@ fn render(template: &impl Template) -> String {
         "This page could not be rendered; the log says why.".to_owned()
     })
 }
+
+/// For how long an error can be muted by a click: the duration, and its name on the page.
+const MUTES: [(&str, &str); 3] = [("1h", "1 h"), ("24h", "24 h"), ("7d", "7 d")];
 
 macro_rules! page {
     ($(#[$attribute:meta])* $name:ident, $path:literal, $page:ty) => {
@@ -122,13 +127,14 @@ page!(ErrorsHtml, "errors.html", ErrorsPage);
 page!(ErrorHtml, "error.html", ErrorPage);
 page!(TargetsHtml, "targets.html", TargetsPage);
 page!(StatusHtml, "status.html", StatusPage);
+page!(HelpHtml, "help.html", [help::Group]);
 page!(ProblemHtml, "problem.html", ProblemPage);
 
 #[cfg(test)]
 mod tests {
-    use super::super::filter::{ErrorFilter, StateFilter};
+    use super::super::filter::ErrorFilter;
     use super::super::fixture::{self, HOSTILE, site};
-    use super::super::view::{Facets, State};
+    use super::super::view::{Facets, Muted, State};
     use super::*;
 
     /// Text that a browser would show as a tag, if it were not escaped.
@@ -141,10 +147,14 @@ mod tests {
         for html in fixture::hostile_pages(&site()) {
             assert!(!html.contains("<script>") && !html.contains("<img"), "{html}");
             assert!(html.contains("&#60;script&#62;alert(1)"), "{html}");
-            let shown = html.split('<').filter(|tag| !tag.starts_with("input type=\"hidden\""));
+            // What a form sends back is as it was; nobody sees it.
+            let shown = html.split(" value=\"").enumerate().map(|(i, part)| match i {
+                0 => part,
+                _ => part.split_once('"').map_or("", |(_, rest)| rest),
+            });
             assert!(!shown.collect::<String>().contains(['\x1b', '\u{202e}']), "{html}");
             let allowed = ["script", "/script"];
-            assert_eq!(tags(&html).iter().filter(|t| allowed.contains(t)).count(), 4);
+            assert_eq!(tags(&html).iter().filter(|t| allowed.contains(t)).count(), 2 * 4);
         }
     }
 
@@ -215,13 +225,39 @@ mod tests {
         let mut page = fixture::error();
         assert!(site().error(&page).contains(r#"name="act" value="resolve""#));
         page.row.state = State::Resolved;
-        assert!(site().error(&page).contains(r#"name="act" value="reopen""#));
+        let html = site().error(&page);
+        assert!(html.contains(r#"name="act" value="reopen""#));
+        assert!(html.contains(r#"name="until" value="24h""#), "{html}");
+        page.row.state = State::Muted(Muted::Ever);
+        let html = site().error(&page);
+        assert!(html.contains(r#"name="act" value="unmute""#) && !html.contains("value=\"24h\""));
+    }
+
+    #[test]
+    fn forgetting_says_what_it_does_before_it_does_it() {
+        let html = site().error(&fixture::error());
+        let (_, rest) = html.split_once("<details class=\"forget\">").unwrap();
+        let (told, button) = rest.split_once(r#"value="forget""#).unwrap();
+        assert!(told.contains("cannot be undone") && button.contains("for good"), "{told}");
+    }
+
+    #[test]
+    fn a_full_list_of_hostile_texts_stays_small() {
+        let mut page = fixture::errors();
+        let mut row = page.rows.swap_remove(0);
+        (row.class, row.message) =
+            (Text::brief(&HOSTILE.repeat(9), 150), Text::brief(&HOSTILE.repeat(40), 300));
+        page.rows = (0..50)
+            .map(|i| ErrorRow { key: Text::new(format!("{HOSTILE}{i}")), ..row.clone() })
+            .collect();
+        let html = site().errors(&page);
+        assert!(html.len() < 150_000, "{}", html.len());
     }
 
     #[test]
     fn the_other_occurrences_keep_the_range() {
         let mut page = fixture::error();
-        page.range = Range::Week;
+        page.asked.span = Span::Last(Range::Week);
         let html = site().error(&page);
         assert!(
             html.contains("?occurrence=b0b7e0de-51d5-11ea-8aad-f894c260afe5&#38;range=7d"),
@@ -236,13 +272,14 @@ mod tests {
                 filter: ErrorFilter::parse(query),
                 total: 0,
                 occurrences: 0,
-                pages: 0,
                 rows: Vec::new(),
+                next: None,
                 facets: Facets {
                     states: vec![(StateFilter::Resolved, resolved)],
                     ..Facets::default()
                 },
                 services,
+                ..fixture::errors()
             })
         };
         assert!(empty("", 0, 0).contains("No service has been scraped yet"));

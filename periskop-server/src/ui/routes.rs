@@ -4,6 +4,9 @@
 //! exporter format, `/targets` also the reference's list. Whoever asks for HTML, or is htmx, gets
 //! the page; everybody else what they always got.
 
+mod act;
+mod bulk;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,18 +16,22 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use periskop_core::AggregateId;
 use periskop_core::aggregate::Act;
 use periskop_http::{Principal, Problem};
 use url::form_urlencoded;
 
+use self::act::Deed;
+use self::bulk::{Bulk, Whom};
+use super::asked::Asked;
 use super::backend::{Backend, Refused};
 use super::build::{self, Knowledge};
 use super::filter::ErrorFilter;
 use super::page::Site;
+use super::target_filter::TargetFilter;
 use super::text::Text;
-use super::view::{ProblemPage, Range};
+use super::view::{DoneToSome, ProblemPage};
 use super::{assets, link};
 
 /// What a page may load and do: files of ours, and nothing that is written into it.
@@ -43,10 +50,12 @@ pub fn mount(backend: impl Backend, api: Router) -> Router {
     let server: Server = Arc::new(backend);
     let pages = Router::new()
         .route("/", get(overview))
+        .route("/errors", post(act_on_some))
         .route("/errors/{service}", get(errors_of))
         .route("/errors/{service}/{key}", get(error).post(act))
         .route("/error", get(error_by_query).post(act_by_query))
         .route("/status", get(status))
+        .route("/help", get(help))
         .route("/assets/{name}", get(asset))
         .with_state(Arc::clone(&server));
     api.merge(pages).layer(from_fn_with_state(server, for_browsers))
@@ -70,7 +79,8 @@ async fn for_browsers(State(server): State<Server>, request: Request, next: Next
     let mut response = if path.starts_with("/errors") {
         errors(&server, request.uri().query().unwrap_or_default())
     } else {
-        let page = server.targets();
+        let query = request.uri().query().unwrap_or_default();
+        let page = server.targets(TargetFilter::parse(query));
         html(StatusCode::OK, site(&server).targets(&page))
     };
     vary(&mut response);
@@ -121,9 +131,53 @@ async fn overview(State(server): State<Server>) -> Response {
 }
 
 fn errors(server: &Server, query: &str) -> Response {
-    let filter = ErrorFilter::parse(query);
-    let page = look(server, |knowledge| build::errors(knowledge, filter.clone()));
-    html(StatusCode::OK, site(server).errors(&page))
+    list(server, &ErrorFilter::parse(query), None)
+}
+
+fn list(server: &Server, filter: &ErrorFilter, done: Option<DoneToSome>) -> Response {
+    let mut page = look(server, |knowledge| build::errors(knowledge, filter.clone()));
+    page.done = done;
+    let status = if page.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    html(status, site(server).errors(&page))
+}
+
+/// Does what the list's form says to some errors, and shows the list again. Not by a redirect: what
+/// was done, and to which errors, would not fit into an address.
+async fn act_on_some(
+    State(server): State<Server>,
+    principal: Option<Extension<Principal>>,
+    RawQuery(query): RawQuery,
+    form: Bytes,
+) -> Response {
+    let filter = ErrorFilter::parse(query.as_deref().unwrap_or_default());
+    let Bulk { deed: Deed { act, why }, whom } = match Bulk::parse(&form, server.now()) {
+        Ok(bulk) => bulk,
+        Err(reason) => {
+            return problem(&server, StatusCode::BAD_REQUEST, "Not understood", &reason);
+        }
+    };
+    let (ids, undo) = match whom {
+        Whom::Selected(ids) => (ids, undo_of(act)),
+        Whom::Matching => (look(&server, |known| build::matching(known, &filter)), None),
+    };
+    let by = principal.as_deref().and_then(Principal::name).unwrap_or_default();
+    match server.act_on(&ids, act, by, &why).await {
+        Ok(count) => {
+            let errors = if undo.is_some() { ids } else { Vec::new() };
+            list(&server, &filter, Some(DoneToSome { act, count, errors, undo }))
+        }
+        Err(refused) => refused_page(&server, None, refused),
+    }
+}
+
+/// The act that takes another one back without having to know what was before.
+fn undo_of(act: Act) -> Option<&'static str> {
+    match act {
+        Act::Resolve => Some("reopen"),
+        Act::Reopen => Some("resolve"),
+        Act::Mute(_) => Some("unmute"),
+        Act::Unmute | Act::Forget => None,
+    }
 }
 
 async fn errors_of(State(server): State<Server>, Path(service): Path<String>) -> Redirect {
@@ -135,25 +189,36 @@ async fn error(
     Path((service, key)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let asked = Asked::parse(query.as_deref());
+    let asked = Asked::parse(query.as_deref().unwrap_or_default());
     show(&server, &AggregateId { service: service.into(), key: key.into() }, &asked)
 }
 
 /// An error whose names no path can hold; any other is sent to its own address.
 async fn error_by_query(State(server): State<Server>, RawQuery(query): RawQuery) -> Response {
-    let asked = Asked::parse(query.as_deref());
-    if link::has_path(&asked.service) && link::has_path(&asked.key) {
-        let path = link::error(&asked.service, &asked.key);
+    let query = query.unwrap_or_default();
+    let id = named(&query);
+    let asked = Asked::parse(&query);
+    if link::has_path(id.service.as_str()) && link::has_path(id.key.as_str()) {
+        let path = link::with_query(link::error(&id), &asked.to_query());
         return Redirect::to(&format!("{}{path}", server.base_path())).into_response();
     }
-    show(&server, &asked.id(), &asked)
+    show(&server, &id, &asked)
+}
+
+/// The error that a query names.
+fn named(query: &str) -> AggregateId {
+    let find = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    AggregateId {
+        service: find("service").unwrap_or_default().into(),
+        key: find("key").unwrap_or_default().into(),
+    }
 }
 
 fn show(server: &Server, id: &AggregateId, asked: &Asked) -> Response {
-    let range = Range::parse(&asked.range);
-    let page =
-        look(server, |knowledge| build::error(knowledge, id, asked.occurrence.as_deref(), range));
-    match page {
+    match look(server, |knowledge| build::error(knowledge, id, asked)) {
         Some(page) => html(StatusCode::OK, site(server).error(&page)),
         None => not_found(server, &unknown(id)),
     }
@@ -163,10 +228,12 @@ async fn act(
     State(server): State<Server>,
     principal: Option<Extension<Principal>>,
     Path((service, key)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
     let id = AggregateId { service: service.into(), key: key.into() };
-    perform(&server, principal.as_deref(), &id, &body).await
+    let asked = Asked::parse(query.as_deref().unwrap_or_default());
+    perform(&server, principal.as_deref(), &id, &asked, &body).await
 }
 
 async fn act_by_query(
@@ -175,48 +242,70 @@ async fn act_by_query(
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    perform(&server, principal.as_deref(), &Asked::parse(query.as_deref()).id(), &body).await
+    let query = query.unwrap_or_default();
+    perform(&server, principal.as_deref(), &named(&query), &Asked::parse(&query), &body).await
 }
 
-/// Does what the form says and shows the error again. That the request comes from one of our own
-/// pages is checked before it gets here, as for the API.
+/// Does what the form says and shows the error again, as it was looked at. That the request comes
+/// from one of our own pages is checked before it gets here, as for the API.
 async fn perform(
     server: &Server,
     principal: Option<&Principal>,
     id: &AggregateId,
+    asked: &Asked,
     form: &[u8],
 ) -> Response {
-    let asked = form_urlencoded::parse(form).find(|(name, _)| name == "act");
-    let act = match asked.as_ref().map(|(_, value)| &**value) {
-        Some("resolve") => Act::Resolve,
-        Some("reopen") => Act::Reopen,
-        _ => {
-            let detail = "The form names no action that is known: resolve or reopen.";
-            return problem(server, StatusCode::BAD_REQUEST, "Not understood", detail);
+    let Deed { act, why } = match Deed::parse(form, server.now()) {
+        Ok(deed) => deed,
+        Err(reason) => {
+            return problem(server, StatusCode::BAD_REQUEST, "Not understood", &reason);
         }
     };
     let by = principal.and_then(Principal::name).unwrap_or_default();
-    match server.act(id, act, by).await {
+    match server.act(id, act, by, &why).await {
+        Ok(()) if act == Act::Forget => {
+            let detail = format!(
+                "What was known of “{}” of “{}” is gone, and so is its count. It shows again, \
+                 with what is new only, when it happens again.",
+                id.key, id.service
+            );
+            problem(server, StatusCode::OK, "Forgotten", &detail)
+        }
         Ok(()) => {
-            let path = link::error(id.service.as_str(), id.key.as_str());
+            let query = [asked.to_query(), format!("done={}", act.as_str())];
+            let query = query.join("&");
+            let path = link::with_query(link::error(id), query.trim_start_matches('&'));
             Redirect::to(&format!("{}{path}", server.base_path())).into_response()
         }
-        Err(Refused::Unknown) => not_found(server, &unknown(id)),
-        Err(Refused::NotStored) => {
-            let detail = "It is done, and kept in memory until the store answers: it is lost if \
-                          this process ends before.";
-            problem(server, StatusCode::SERVICE_UNAVAILABLE, "Not stored yet", detail)
-        }
-        Err(Refused::Unavailable) => {
-            let detail = "The server is stopping, or has not loaded what is stored yet. Try again.";
-            problem(server, StatusCode::SERVICE_UNAVAILABLE, "Not done", detail)
-        }
+        Err(refused) => refused_page(server, Some(id), refused),
     }
+}
+
+fn refused_page(server: &Server, id: Option<&AggregateId>, refused: Refused) -> Response {
+    let (title, detail) = match refused {
+        Refused::Unknown => {
+            let detail = id.map_or_else(|| "None of these errors is known.".to_owned(), unknown);
+            return not_found(server, &detail);
+        }
+        Refused::NotStored => (
+            "Not stored yet",
+            "It is done, and kept in memory until the store answers: it is lost if this process \
+             ends before.",
+        ),
+        Refused::Unavailable => {
+            ("Not done", "The server is stopping, or has not loaded what is stored yet. Try again.")
+        }
+    };
+    problem(server, StatusCode::SERVICE_UNAVAILABLE, title, detail)
 }
 
 async fn status(State(server): State<Server>) -> Response {
     let page = server.status();
     html(StatusCode::OK, site(&server).status(&page))
+}
+
+async fn help(State(server): State<Server>) -> Response {
+    html(StatusCode::OK, site(&server).help())
 }
 
 async fn asset(
@@ -235,35 +324,6 @@ async fn asset(
     };
     let headers = [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, kept)];
     (headers, asset.bytes).into_response()
-}
-
-/// What the query of an error's page asks for.
-#[derive(Default)]
-struct Asked {
-    service: String,
-    key: String,
-    occurrence: Option<String>,
-    range: String,
-}
-
-impl Asked {
-    fn parse(query: Option<&str>) -> Self {
-        let mut asked = Self::default();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            match &*name {
-                "service" => asked.service = value.into_owned(),
-                "key" => asked.key = value.into_owned(),
-                "occurrence" => asked.occurrence = Some(value.into_owned()),
-                "range" => asked.range = value.into_owned(),
-                _ => {}
-            }
-        }
-        asked
-    }
-
-    fn id(&self) -> AggregateId {
-        AggregateId { service: (&self.service).into(), key: (&self.key).into() }
-    }
 }
 
 fn look<R>(server: &Server, build: impl Fn(Knowledge<'_>) -> R) -> R {

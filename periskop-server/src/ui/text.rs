@@ -29,6 +29,24 @@ impl Text {
         }
     }
 
+    /// The first characters of `text` that take no more room in a page than `longest` plain ones:
+    /// what is escaped or made visible is longer there than it is.
+    pub fn brief(text: &str, longest: usize) -> Self {
+        let mut left = longest;
+        for (cut, c) in text.char_indices() {
+            let width = match c {
+                '<' | '>' | '&' | '"' | '\'' => 5,
+                c if is_hidden(c) => 10,
+                c => c.len_utf8(),
+            };
+            if width > left {
+                return Self { shown: text[..cut].to_owned(), clipped: true };
+            }
+            left -= width;
+        }
+        Self::new(text)
+    }
+
     /// The text as it is, for links and comparisons. Never for a page.
     pub fn as_str(&self) -> &str {
         &self.shown
@@ -115,6 +133,14 @@ mod tests {
     #[test]
     fn a_block_keeps_its_lines() {
         assert_eq!(Text::new("a\r\n\tb\rc\x07").block().to_string(), "a\n\tb␍c␇");
+    }
+
+    #[test]
+    fn a_brief_text_takes_no_more_room_than_was_given() {
+        assert_eq!(Text::brief("abc", 3).to_string(), "abc");
+        assert_eq!(Text::brief("abcd", 3).to_string(), "abc…");
+        assert_eq!(Text::brief("a<b", 5).to_string(), "a…");
+        assert_eq!(Text::brief(&"\u{202e}".repeat(50), 30).to_string().chars().count(), 25);
     }
 
     #[test]

@@ -36,6 +36,18 @@ impl World {
 
     /// `errors`: key, count, severity.
     pub(super) fn scrape(&mut self, service: &str, instance: &str, errors: &[(&str, u64, &str)]) {
+        let begun = Timestamp::parse("2026-11-20T00:00:10Z").unwrap();
+        self.scrape_life(service, instance, begun, errors);
+    }
+
+    /// As [`scrape`](Self::scrape), of an instance that began to count at `begun`.
+    pub(super) fn scrape_life(
+        &mut self,
+        service: &str,
+        instance: &str,
+        begun: Timestamp,
+        errors: &[(&str, u64, &str)],
+    ) {
         let errors: Vec<_> = errors
             .iter()
             .map(|(key, count, severity)| {
@@ -43,7 +55,7 @@ impl World {
                     "aggregation_key": key,
                     "total_count": count,
                     "severity": severity,
-                    "created_at": "2026-11-20T00:00:10Z",
+                    "created_at": begun.to_string(),
                     "latest_errors": [{
                         "uuid": format!("{instance}-{key}-{count}"),
                         "timestamp": self.now.to_string(),
@@ -74,7 +86,7 @@ impl World {
 
     pub(super) fn act(&mut self, service: &str, key: &str, act: Act) {
         let id = AggregateId { service: service.into(), key: key.into() };
-        self.try_act(&id, act, "ada").unwrap();
+        self.try_act(&id, act, "ada", "").unwrap();
     }
 
     pub(super) fn try_act(
@@ -82,9 +94,10 @@ impl World {
         id: &AggregateId,
         act: Act,
         by: &str,
+        why: &str,
     ) -> Result<(), UnknownError> {
         self.acts += 1;
-        self.observer.act(self.now, id, ActionId(self.acts), act, by, "").map(drop)
+        self.observer.act(self.now, id, ActionId(self.acts), act, by, why).map(drop)
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {

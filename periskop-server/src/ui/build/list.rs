@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use periskop_core::view::ErrorView;
-use periskop_core::{ServiceName, Severity, Timestamp};
+use periskop_core::{AggregateId, ServiceName, Severity, Timestamp};
 
-use super::super::filter::{ErrorFilter, Sort, StateFilter};
+use super::super::filter::{ErrorFilter, Seen, Sort, StateFilter};
 use super::super::text::Text;
 use super::super::view::{ErrorsPage, Facets, State};
 use super::{Knowledge, LONGEST_LINE, is_asked_for, row, state_of};
@@ -21,28 +21,51 @@ const SERVICES_OFFERED: usize = 30;
 pub fn errors(knowledge: Knowledge<'_>, filter: ErrorFilter) -> ErrorsPage {
     let Knowledge { state, now, .. } = knowledge;
     let needle = filter.q.to_lowercase();
+    let shown = filter.state.unwrap_or_default();
     let mut tally = Tally::default();
     let mut matching = Vec::new();
     for error in state.errors() {
-        if !contains(error, &needle) {
+        if !contains(error, &needle) || !is_seen(error, filter.seen, now) {
             continue;
         }
         let state = state_of(error, now);
-        if tally.count(error, state, &filter) {
+        if tally.count(error, state, shown, &filter) {
             matching.push((error, state));
         }
     }
     sort(&mut matching, &filter, now);
-    let page = matching.iter().skip(filter.page.saturating_mul(PER_PAGE)).take(PER_PAGE);
+    let skipped = filter.cursor.as_deref().and_then(|n| n.parse().ok()).unwrap_or(0_usize);
+    let page = matching.iter().skip(skipped).take(PER_PAGE);
+    let end = skipped.saturating_add(PER_PAGE);
     ErrorsPage {
+        state: shown,
+        problem: None,
+        done: None,
         total: matching.len(),
         occurrences: matching.iter().fold(0, |sum, (e, _)| sum.saturating_add(e.total())),
-        pages: matching.len().div_ceil(PER_PAGE),
         rows: page.map(|(error, state)| row(*error, *state, LONGEST_LINE, now)).collect(),
+        next: (end < matching.len()).then(|| end.to_string()),
         facets: tally.facets(&filter),
         services: state.services().count(),
         filter,
     }
+}
+
+/// Every error that `filter` matches, on whatever page.
+pub fn matching(knowledge: Knowledge<'_>, filter: &ErrorFilter) -> Vec<AggregateId> {
+    let Knowledge { state, now, .. } = knowledge;
+    let needle = filter.q.to_lowercase();
+    let shown = filter.state.unwrap_or_default();
+    let all = state.errors().filter(|error| {
+        contains(*error, &needle)
+            && is_seen(*error, filter.seen, now)
+            && Tally::default().count(*error, state_of(*error, now), shown, filter)
+    });
+    all.map(ErrorView::id).collect()
+}
+
+fn is_seen(error: ErrorView<'_>, seen: Seen, now: Timestamp) -> bool {
+    seen.within().is_none_or(|within| error.last_seen() >= now.minus(within))
 }
 
 /// Sorts; equals stay in the order of service and key.
@@ -76,9 +99,15 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// Counts an error, and tells whether it is shown.
-    fn count(&mut self, error: ErrorView<'a>, state: State, filter: &ErrorFilter) -> bool {
+    fn count(
+        &mut self,
+        error: ErrorView<'a>,
+        state: State,
+        shown: StateFilter,
+        filter: &ErrorFilter,
+    ) -> bool {
         let severity = error.severity();
-        let is_state = is_asked_for(state, filter.state);
+        let is_state = is_asked_for(state, shown);
         let is_severity = filter.severity.is_none_or(|asked| asked == severity);
         let is_service = filter.service.as_deref().is_none_or(|s| s == error.service().as_str());
         if is_severity && is_service {
@@ -114,6 +143,7 @@ impl<'a> Tally<'a> {
                 .map(|severity| (severity, self.severities[severity as usize]))
                 .to_vec(),
             services,
+            ..Facets::default()
         }
     }
 }

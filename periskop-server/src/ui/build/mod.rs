@@ -4,8 +4,11 @@
 //! but only those of its page are taken apart. Whatever is long is bounded here.
 
 mod error;
+mod instances;
 mod list;
+mod occurrence;
 mod overview;
+mod past;
 #[cfg(test)]
 mod tests;
 
@@ -18,19 +21,27 @@ use periskop_core::view::ErrorView;
 use periskop_core::{ServiceName, State, Timestamp};
 
 pub use error::error;
-pub use list::errors;
+pub use list::{errors, matching};
 pub use overview::overview;
 
+use super::asked::Scale;
 use super::chart::Series;
 use super::filter::StateFilter;
 use super::text::Text;
-use super::view::{self, ErrorRow, Health, Muted};
+use super::view::{self, ErrorRow, Health, Lately, Muted};
 
-/// An error is called new for this long.
+/// An error is called new for this long, and stands out for this long.
 const NEW_FOR: Duration = Duration::from_secs(24 * 3_600);
+const JUST_NEW_FOR: Duration = Duration::from_secs(3_600);
 
 /// The longest class, message or name in a list, in characters.
 const LONGEST_LINE: usize = 300;
+
+/// The longest class or key where one stands for an error.
+const LONGEST_CLASS: usize = 150;
+
+/// The longest message or body of an error's own page, in characters.
+const LONGEST_TEXT: usize = 20_000;
 
 /// What the pages about errors are made from.
 #[derive(Clone, Copy)]
@@ -78,7 +89,10 @@ impl Fleet {
 /// The state of an error, as it is told and filtered.
 fn state_of(error: ErrorView<'_>, now: Timestamp) -> view::State {
     match error.status(now) {
-        Status::Open if error.first_seen() > now.minus(NEW_FOR) => view::State::New,
+        Status::Open if error.first_seen() > now.minus(JUST_NEW_FOR) => {
+            view::State::New(Lately::Hour)
+        }
+        Status::Open if error.first_seen() > now.minus(NEW_FOR) => view::State::New(Lately::Day),
         Status::Open => view::State::Open,
         Status::Regressed => view::State::Regressed,
         Status::Resolved => view::State::Resolved,
@@ -95,8 +109,8 @@ fn is_asked_for(state: view::State, filter: StateFilter) -> bool {
     use view::State::{Muted, New, Open, Regressed, Resolved};
     match filter {
         StateFilter::All => true,
-        StateFilter::Open => matches!(state, Open | New | Regressed),
-        StateFilter::New => state == New,
+        StateFilter::Open => matches!(state, Open | New(_) | Regressed),
+        StateFilter::New => matches!(state, New(_)),
         StateFilter::Regressed => state == Regressed,
         StateFilter::Muted => matches!(state, Muted(_)),
         StateFilter::Resolved => state == Resolved,
@@ -112,8 +126,8 @@ fn row(error: ErrorView<'_>, state: view::State, longest: usize, now: Timestamp)
     ErrorRow {
         service: Text::new(error.service().as_str()),
         key: Text::new(error.key().as_str()),
-        class: Text::clip(class.unwrap_or(error.key().as_str()), LONGEST_LINE),
-        message: Text::clip(message.trim(), longest),
+        class: Text::brief(class.unwrap_or(error.key().as_str()), LONGEST_CLASS),
+        message: Text::brief(message.trim(), longest),
         severity: error.severity(),
         state,
         total: error.total(),
@@ -125,13 +139,14 @@ fn row(error: ErrorView<'_>, state: view::State, longest: usize, now: Timestamp)
 
 /// The last day of an error, by the hour.
 fn day(error: ErrorView<'_>, now: Timestamp) -> Series {
-    series(error, now, Duration::from_secs(3_600), 24)
+    let step = Duration::from_secs(3_600);
+    series_over(error, Scale { from: now.minus(step * 23), step, steps: 24 })
 }
 
-/// The last `steps` steps of an error; the present, unfinished one is the last.
-fn series(error: ErrorView<'_>, now: Timestamp, step: Duration, steps: u32) -> Series {
-    let from = now.minus(step * (steps - 1));
-    let shown = error.series(from, now.plus(step), step);
+/// The occurrences of an error on a scale; where it ends now, the last step is unfinished.
+fn series_over(error: ErrorView<'_>, scale: Scale) -> Series {
+    let Scale { from, step, steps } = scale;
+    let shown = error.series(from, from.plus(step * (steps + 1)), step);
     let start = shown.first().map_or(from, |(start, _)| *start);
     let counts = shown.into_iter().take(steps as usize).map(|(_, n)| n).collect();
     Series { from: start, step, counts }

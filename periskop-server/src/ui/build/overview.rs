@@ -11,7 +11,7 @@ use super::super::view::{Health, Overview, ServiceRow, State};
 use super::{Knowledge, LONGEST_LINE, day, state_of, trend};
 
 /// All services, those that are configured and those that are only remembered, worst first: what
-/// came back or is new, then what does not report, then what is open.
+/// came back, is new or explodes, then what does not report, then what is open.
 pub fn overview(knowledge: Knowledge<'_>) -> Overview {
     let configured = knowledge.fleet.0.keys();
     let mut names: Vec<&ServiceName> = knowledge.state.services().chain(configured).collect();
@@ -19,7 +19,10 @@ pub fn overview(knowledge: Knowledge<'_>) -> Overview {
     names.dedup();
     let mut services: Vec<_> = names.into_iter().map(|name| service(knowledge, name)).collect();
     // Stable: equals stay in the order of their names.
-    services.sort_by_key(|s| Reverse((s.regressed + s.new, s.instances - s.up, s.open)));
+    services.sort_by_key(|s| {
+        let bad = s.regressed + s.new + usize::from(s.is_rising());
+        Reverse((bad, s.instances - s.up, s.open))
+    });
     Overview { services }
 }
 
@@ -41,7 +44,7 @@ fn service(knowledge: Knowledge<'_>, name: &ServiceName) -> ServiceRow {
     for error in state.errors_of(name) {
         match state_of(error, now) {
             State::Open => {}
-            State::New => row.new += 1,
+            State::New(_) => row.new += 1,
             State::Regressed => row.regressed += 1,
             State::Resolved | State::Muted(_) => continue,
         }

@@ -43,16 +43,27 @@ impl Backend for Fake {
         look(world.observer.state(), &world.fleet);
     }
 
-    fn targets(&self) -> TargetsPage {
-        fixture::targets()
+    fn targets(&self, filter: TargetFilter) -> TargetsPage {
+        TargetsPage { filter, ..fixture::targets() }
     }
 
     fn status(&self) -> StatusPage {
         fixture::status()
     }
 
-    async fn act(&self, id: &AggregateId, act: Act, by: &str) -> Result<(), Refused> {
-        self.world.lock().unwrap().try_act(id, act, by).map_err(|_| Refused::Unknown)
+    async fn act(&self, id: &AggregateId, act: Act, by: &str, why: &str) -> Result<(), Refused> {
+        self.world.lock().unwrap().try_act(id, act, by, why).map_err(|_| Refused::Unknown)
+    }
+
+    async fn act_on(
+        &self,
+        ids: &[AggregateId],
+        act: Act,
+        by: &str,
+        why: &str,
+    ) -> Result<usize, Refused> {
+        let mut world = self.world.lock().unwrap();
+        Ok(ids.iter().filter(|id| world.try_act(id, act, by, why).is_ok()).count())
     }
 }
 
@@ -104,8 +115,9 @@ async fn browse(app: &Router, path: &str) -> Answer {
 #[tokio::test]
 async fn every_page_is_html_with_a_strict_policy() {
     let app = app_at("");
-    for path in ["/", "/errors", "/errors/", "/errors/shop/Timeout", "/targets", "/status", "/nope"]
-    {
+    let pages =
+        ["/", "/errors", "/errors/", "/errors/shop/Timeout", "/targets", "/status", "/help"];
+    for path in pages.into_iter().chain(["/nope"]) {
         let answer = browse(&app, path).await;
         assert_eq!(answer.status.is_success(), path != "/nope", "{path}");
         assert_eq!(answer.headers[header::CONTENT_TYPE], "text/html; charset=utf-8", "{path}");
@@ -136,7 +148,7 @@ async fn every_link_of_the_list_leads_to_its_error() {
     let app = app_at("");
     let list = browse(&app, "/errors?state=all").await.body;
     let links: Vec<String> = list
-        .split("<a class=\"row\"")
+        .split("<div class=\"row\"")
         .skip(1)
         .map(|row| {
             let link = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -186,11 +198,68 @@ async fn resolving_and_reopening_leads_back_to_the_error() {
             let answer = send(&app, "POST", path, &[], &format!("act={act}")).await;
             assert_eq!(answer.status, StatusCode::SEE_OTHER);
             let location = answer.headers[header::LOCATION].to_str().unwrap();
-            assert_eq!(location, path);
+            assert_eq!(location, link::with_query(path.to_owned(), &format!("done={act}")));
             let page = browse(&app, location).await.body;
             assert!(page.contains(&format!(r#"value="{offered}""#)), "{page}");
+            assert!(page.contains("Undo"), "{page}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_done_leads_back_to_what_was_looked_at() {
+    let app = app_at("/p");
+    let path = "/errors/shop/Timeout?occurrence=x&range=7d&by=zone";
+    let answer = send(&app, "POST", path, &[], "act=mute&until=1h&why=known").await;
+    let location = answer.headers[header::LOCATION].to_str().unwrap();
+    assert_eq!(location, format!("/p{path}&done=mute"));
+    let page = browse(&app, location.strip_prefix("/p").unwrap()).await.body;
+    assert!(page.contains("known") && page.contains("MUTED"), "{page}");
+    assert!(page.contains(r#"value="unmute""#), "{page}");
+    assert!(!page.contains("done=mute"), "no link says it again");
+}
+
+#[tokio::test]
+async fn forgetting_is_told_and_leaves_nothing() {
+    let app = app_at("");
+    let answer = send(&app, "POST", "/errors/shop/Timeout", &[], "act=forget").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.body.contains("Forgotten") && !answer.body.contains("went WRONG"));
+    assert_eq!(browse(&app, "/errors/shop/Timeout").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn several_errors_are_resolved_at_once_and_reopened_by_undo() {
+    let app = app_at("");
+    let body = "act=resolve&error=shop%2FTimeout&error=shop%2FSlow&error=shop%2Fgone";
+    let answer = send(&app, "POST", "/errors?service=shop", &[], body).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.body.contains("2 errors are resolved."), "{}", answer.body);
+    assert!(answer.body.contains(r#"name="error" value="shop/Slow""#), "{}", answer.body);
+    let list = browse(&app, "/errors?service=shop").await.body;
+    assert!(!list.contains("TimeoutClass") && list.contains("NoteClass"));
+    let undo = body.replace("resolve", "reopen");
+    send(&app, "POST", "/errors?service=shop", &[], &undo).await;
+    assert!(browse(&app, "/errors?service=shop").await.body.contains("TimeoutClass"));
+}
+
+#[tokio::test]
+async fn everything_that_matches_is_muted_at_once() {
+    let app = app_at("");
+    let answer = send(&app, "POST", "/errors?severity=info", &[], "act=mute+1h&all=1").await;
+    assert!(answer.body.contains("1 error is muted."), "{}", answer.body);
+    let list = browse(&app, "/errors?service=shop").await.body;
+    assert!(!list.contains("NoteClass") && list.contains("TimeoutClass"));
+}
+
+#[tokio::test]
+async fn a_form_that_selects_nothing_changes_nothing() {
+    let app = app_at("");
+    let answer = send(&app, "POST", "/errors", &[], "act=resolve").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body.contains("No error is selected"));
+    let programs = send(&app, "GET", "/errors", &[], "").await;
+    assert_eq!(programs.body, "exporter format", "the same address still serves programs");
 }
 
 #[tokio::test]
@@ -198,7 +267,7 @@ async fn only_what_is_known_can_be_done_to_what_is_known() {
     let app = app_at("");
     for (path, form, status) in [
         ("/errors/shop/Nope", "act=resolve", StatusCode::NOT_FOUND),
-        ("/errors/shop/Timeout", "act=forget", StatusCode::BAD_REQUEST),
+        ("/errors/shop/Timeout", "act=explode", StatusCode::BAD_REQUEST),
         ("/errors/shop/Timeout", "", StatusCode::BAD_REQUEST),
         ("/errors/shop/Timeout", "\0\u{fffd}=%ff&act", StatusCode::BAD_REQUEST),
     ] {
