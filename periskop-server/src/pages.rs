@@ -4,7 +4,9 @@ mod targets;
 
 use async_trait::async_trait;
 use periskop_core::aggregate::Act;
+use periskop_core::catalogue::Catalogue;
 use periskop_core::engine::Engine;
+use periskop_core::search::ScanningIndex;
 use periskop_core::{AggregateId, State, Timestamp};
 use periskop_http::Tls;
 use periskop_storage::persist::StoreStatus;
@@ -44,8 +46,13 @@ impl Backend for Handle {
         Some(format!("The store: {trouble}. {means}"))
     }
 
-    fn read(&self, look: &mut dyn FnMut(&State, &Fleet)) {
-        Handle::read(self, |engine| look(engine.state(), &fleet(engine)));
+    fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &Fleet)) {
+        Handle::read(self, |engine| {
+            // Until a handle keeps one that follows the state: this costs a look at every error.
+            let mut catalogue = Catalogue::new(ScanningIndex::new());
+            catalogue.take_all(engine.state());
+            look(engine.state(), &catalogue, &fleet(engine));
+        });
     }
 
     fn targets(&self, filter: TargetFilter) -> TargetsPage {

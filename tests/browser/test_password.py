@@ -28,7 +28,7 @@ class Password(BrowserTest):
         self.eventually(scraped, "three errors")
 
     def test_what_the_page_asks_for_itself_needs_no_further_password(self):
-        self.find("#q").send_keys("PAY.SCALA:12")
+        self.find("#q").send_keys('"PAY.SCALA:12"')
         self.eventually(lambda: len(self.all(".row")) == 1, "the one with that frame")
 
     def test_what_people_do_is_noted_under_their_name(self):

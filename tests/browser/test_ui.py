@@ -39,11 +39,11 @@ class Ui(BrowserTest):
         self.eventually(lambda: len(self.all(".row")) == 3, "all again")
 
     def test_the_list_is_searched_while_typing(self):
-        self.find("#q").send_keys("PAY.SCALA:12")
+        self.find("#q").send_keys('"PAY.SCALA:12"')
         self.eventually(lambda: len(self.all(".row")) == 1, "the one with that frame")
         self.assertIn("PaymentRefused", self.classes()[0])
-        self.eventually(lambda: "q=PAY" in self.browser.current_url, "the search in the address")
-        self.find("#q").send_keys("x")
+        self.eventually(lambda: "PAY.SCALA" in self.browser.current_url, "the search in the address")
+        self.find("#q").send_keys(" nowhere")
         self.eventually(lambda: "Nothing matches" in self.text(), "what to do next")
 
     def test_it_is_sorted_as_asked(self):

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use periskop_core::aggregate::Act;
+use periskop_core::catalogue::Catalogue;
 use periskop_core::{AggregateId, State, Timestamp};
 
 use super::build::Fleet;
@@ -24,7 +25,7 @@ pub trait Backend: Send + Sync + 'static {
     fn notice(&self) -> Option<String>;
 
     /// Shows `look` what is known. Scraping waits meanwhile.
-    fn read(&self, look: &mut dyn FnMut(&State, &Fleet));
+    fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &Fleet));
 
     /// The targets that `filter` asks for, as they are shown.
     fn targets(&self, filter: TargetFilter) -> TargetsPage;

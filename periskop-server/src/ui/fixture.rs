@@ -168,7 +168,7 @@ pub(super) fn error() -> ErrorPage {
         history: vec![
             HistoryRow {
                 at: before_now(3_600),
-                what: "seen again",
+                what: "came back",
                 until: None,
                 by: Text::default(),
                 why: Text::default(),

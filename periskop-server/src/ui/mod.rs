@@ -17,7 +17,6 @@ pub mod filter;
 mod fixture;
 pub mod format;
 pub mod frames;
-pub mod help;
 pub mod link;
 pub mod page;
 pub mod routes;

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 
 use askama::Template;
+use periskop_core::query::{FIELDS, FORMS, Help};
 use periskop_core::{Severity, Timestamp};
 
 use super::asked::{Asked, Range, Span};
@@ -15,7 +16,7 @@ use super::view::{
     ErrorPage, ErrorRow, ErrorsPage, Health, Hidden, InstanceNote, Overview, ProblemPage,
     StatusPage, TargetsPage,
 };
-use super::{assets, chart, help, link};
+use super::{assets, chart, link};
 
 /// What every page knows: where it is mounted and what time it is.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ impl Site {
 
     /// How to search.
     pub fn help(&self) -> String {
-        render(&HelpHtml { site: self, page: &help::GROUPS })
+        render(&HelpHtml { site: self, page: &HELP })
     }
 
     /// What could not be done.
@@ -107,6 +108,9 @@ fn render(template: &impl Template) -> String {
     })
 }
 
+/// The query language, from its own table.
+const HELP: [(&str, &[Help]); 2] = [("Texts, and how they go together", FORMS), ("Fields", FIELDS)];
+
 /// For how long an error can be muted by a click: the duration, and its name on the page.
 const MUTES: [(&str, &str); 3] = [("1h", "1 h"), ("24h", "24 h"), ("7d", "7 d")];
 
@@ -127,7 +131,7 @@ page!(ErrorsHtml, "errors.html", ErrorsPage);
 page!(ErrorHtml, "error.html", ErrorPage);
 page!(TargetsHtml, "targets.html", TargetsPage);
 page!(StatusHtml, "status.html", StatusPage);
-page!(HelpHtml, "help.html", [help::Group]);
+page!(HelpHtml, "help.html", [(&'static str, &'static [Help])]);
 page!(ProblemHtml, "problem.html", ProblemPage);
 
 #[cfg(test)]
@@ -231,6 +235,15 @@ mod tests {
         page.row.state = State::Muted(Muted::Ever);
         let html = site().error(&page);
         assert!(html.contains(r#"name="act" value="unmute""#) && !html.contains("value=\"24h\""));
+    }
+
+    #[test]
+    fn the_help_shows_every_operator_with_an_example_to_try() {
+        let html = site().help();
+        for help in FORMS.iter().chain(FIELDS) {
+            let link = format!("href=\"/errors?q={}\"", link::encode(help.example));
+            assert!(html.contains(&link), "{}", help.name);
+        }
     }
 
     #[test]

@@ -158,7 +158,11 @@ async fn act_on_some(
     };
     let (ids, undo) = match whom {
         Whom::Selected(ids) => (ids, undo_of(act)),
-        Whom::Matching => (look(&server, |known| build::matching(known, &filter)), None),
+        Whom::Matching => match look(&server, |known| build::matching(known, &filter)) {
+            Some(ids) => (ids, None),
+            // The list says what is wrong with its search.
+            None => return list(&server, &filter, None),
+        },
     };
     let by = principal.as_deref().and_then(Principal::name).unwrap_or_default();
     match server.act_on(&ids, act, by, &why).await {
@@ -329,8 +333,8 @@ async fn asset(
 fn look<R>(server: &Server, build: impl Fn(Knowledge<'_>) -> R) -> R {
     let (now, started) = (server.now(), server.started());
     let mut built = None;
-    server.read(&mut |state, fleet| {
-        built = Some(build(Knowledge { state, fleet, now, started }));
+    server.read(&mut |state, catalogue, fleet| {
+        built = Some(build(Knowledge { state, catalogue, fleet, now, started }));
     });
     built.expect("read calls what it is given")
 }

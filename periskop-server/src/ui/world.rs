@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use periskop_core::aggregate::{Act, ActionId};
+use periskop_core::catalogue::Catalogue;
+use periskop_core::search::ScanningIndex;
 use periskop_core::target::Labels;
 use periskop_core::wire::exporter;
 use periskop_core::{AggregateId, Observer, ReplicaId, Settings, Timestamp, UnknownError};
@@ -26,6 +28,13 @@ impl World {
         let now = Timestamp::parse(START).unwrap();
         let observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
         Self { observer, fleet: Fleet::default(), now, acts: 0 }
+    }
+
+    /// What lists are made from at this moment.
+    pub(super) fn catalogue(&self) -> Catalogue {
+        let mut catalogue = Catalogue::new(ScanningIndex::new());
+        catalogue.take_all(self.observer.state());
+        catalogue
     }
 
     pub(super) fn instance(&mut self, service: &str, name: &str, health: Health) {

@@ -1,149 +1,175 @@
-//! The list of errors: filtered, counted, sorted, and one page of it taken apart.
+//! The list of errors: found, counted and sorted by the catalogue, and one page of it taken apart.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use periskop_core::view::ErrorView;
-use periskop_core::{AggregateId, ServiceName, Severity, Timestamp};
+use periskop_core::aggregate::Status;
+use periskop_core::catalogue::{self, Choice, Place, Wanted};
+use periskop_core::query::{Query, QueryError};
+use periskop_core::{AggregateId, Severity, Timestamp};
 
-use super::super::filter::{ErrorFilter, Seen, Sort, StateFilter};
+use super::super::filter::{ErrorFilter, Sort, StateFilter};
 use super::super::text::Text;
-use super::super::view::{ErrorsPage, Facets, State};
-use super::{Knowledge, LONGEST_LINE, is_asked_for, row, state_of};
+use super::super::view::{ErrorsPage, Facets, QueryProblem};
+use super::{Knowledge, LONGEST_LINE, row, state_of};
 
 /// Errors on a page.
 const PER_PAGE: usize = 50;
 
-/// Services that are offered as a filter.
-const SERVICES_OFFERED: usize = 30;
+/// Services, and values of a label, that are offered as a filter.
+const MOST_OFFERED: usize = 30;
+
+/// Labels that are offered, and instances that are looked at for them.
+const MOST_LABELS: usize = 16;
+const MOST_LOOKED_AT: usize = 1_000;
+
+/// What the search is marked with where something is missing.
+const MISSING: &str = "‸";
 
 /// The page that `filter` asks for.
 pub fn errors(knowledge: Knowledge<'_>, filter: ErrorFilter) -> ErrorsPage {
-    let Knowledge { state, now, .. } = knowledge;
-    let needle = filter.q.to_lowercase();
-    let shown = filter.state.unwrap_or_default();
-    let mut tally = Tally::default();
-    let mut matching = Vec::new();
-    for error in state.errors() {
-        if !contains(error, &needle) || !is_seen(error, filter.seen, now) {
-            continue;
+    let Knowledge { state, catalogue, now, .. } = knowledge;
+    let services = state.services().count();
+    let (wanted, shown) = match wanted(&filter, now) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            return ErrorsPage {
+                problem: Some(problem(&filter, error)),
+                services,
+                ..ErrorsPage::empty(filter)
+            };
         }
-        let state = state_of(error, now);
-        if tally.count(error, state, shown, &filter) {
-            matching.push((error, state));
-        }
-    }
-    sort(&mut matching, &filter, now);
-    let skipped = filter.cursor.as_deref().and_then(|n| n.parse().ok()).unwrap_or(0_usize);
-    let page = matching.iter().skip(skipped).take(PER_PAGE);
-    let end = skipped.saturating_add(PER_PAGE);
+    };
+    let page = catalogue.list(state, &wanted, now);
+    let rows = page.errors.iter().map(|e| row(*e, state_of(*e, now), LONGEST_LINE, now));
     ErrorsPage {
         state: shown,
-        problem: None,
-        done: None,
-        total: matching.len(),
-        occurrences: matching.iter().fold(0, |sum, (e, _)| sum.saturating_add(e.total())),
-        rows: page.map(|(error, state)| row(*error, *state, LONGEST_LINE, now)).collect(),
-        next: (end < matching.len()).then(|| end.to_string()),
-        facets: tally.facets(&filter),
-        services: state.services().count(),
-        filter,
+        total: page.total,
+        occurrences: page.occurrences,
+        rows: rows.collect(),
+        next: page.next.as_ref().map(ToString::to_string),
+        facets: facets(knowledge, &page.facets, &filter),
+        services,
+        ..ErrorsPage::empty(filter)
     }
 }
 
-/// Every error that `filter` matches, on whatever page.
-pub fn matching(knowledge: Knowledge<'_>, filter: &ErrorFilter) -> Vec<AggregateId> {
-    let Knowledge { state, now, .. } = knowledge;
-    let needle = filter.q.to_lowercase();
-    let shown = filter.state.unwrap_or_default();
-    let all = state.errors().filter(|error| {
-        contains(*error, &needle)
-            && is_seen(*error, filter.seen, now)
-            && Tally::default().count(*error, state_of(*error, now), shown, filter)
-    });
-    all.map(ErrorView::id).collect()
+/// Every error that `filter` matches, on whatever page; none if its search cannot be read.
+pub fn matching(knowledge: Knowledge<'_>, filter: &ErrorFilter) -> Option<Vec<AggregateId>> {
+    let Knowledge { state, catalogue, now, .. } = knowledge;
+    let (wanted, _) = wanted(filter, now).ok()?;
+    Some(catalogue.all_wanted(state, &wanted, now))
 }
 
-fn is_seen(error: ErrorView<'_>, seen: Seen, now: Timestamp) -> bool {
-    seen.within().is_none_or(|within| error.last_seen() >= now.minus(within))
-}
-
-/// Sorts; equals stay in the order of service and key.
-fn sort(errors: &mut [(ErrorView<'_>, State)], filter: &ErrorFilter, now: Timestamp) {
-    let key = |error: ErrorView<'_>| match filter.sort {
-        Sort::LastSeen => i128::from(error.last_seen().as_micros()),
-        Sort::FirstSeen => i128::from(error.first_seen().as_micros()),
-        Sort::Count => i128::from(error.total()),
-        // Numbers that are not negative are in the order of their bits.
-        Sort::Rate => i128::from(error.rate(now).to_bits()),
+/// What the catalogue is asked for, and the state that this shows.
+fn wanted(filter: &ErrorFilter, now: Timestamp) -> Result<(Wanted, StateFilter), QueryError> {
+    let query = Query::parse(&filter.q)?;
+    // Whoever searches for a state is not to have it hidden by what is usual.
+    let usual = if query.mentions_state() { StateFilter::All } else { StateFilter::default() };
+    let shown = filter.state.unwrap_or(usual);
+    let wanted = Wanted {
+        query,
+        services: filter.service.iter().map(|name| name.as_str().into()).collect(),
+        severities: filter.severity.into_iter().collect(),
+        states: choices(shown).to_vec(),
+        seen_since: filter.seen.within().map(|within| now.minus(within)),
+        sort: match filter.sort {
+            Sort::LastSeen => catalogue::Sort::LastSeen,
+            Sort::FirstSeen => catalogue::Sort::FirstSeen,
+            Sort::Count => catalogue::Sort::Count,
+            Sort::Rate => catalogue::Sort::Rate,
+        },
+        ascending: filter.ascending,
+        limit: PER_PAGE,
+        // A cursor that was not given out here begins at the beginning.
+        after: filter.cursor.as_deref().and_then(|cursor| Place::parse(cursor).ok()),
+        facet_label: filter.label.clone(),
     };
-    let sign = if filter.ascending { 1 } else { -1 };
-    errors.sort_by_cached_key(|(error, _)| sign * key(*error));
+    Ok((wanted, shown))
 }
 
-/// Whether any text of an error contains `needle`, which is in lower case.
-fn contains(error: ErrorView<'_>, needle: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(needle);
-    needle.is_empty()
-        || has(error.key().as_str())
-        || error.occurrences().any(|occurrence| occurrence.texts().any(has))
-}
-
-/// How many errors each choice would show, with the other choices as they are.
-#[derive(Default)]
-struct Tally<'a> {
-    states: [usize; StateFilter::ALL.len()],
-    severities: [usize; 3],
-    services: BTreeMap<&'a ServiceName, usize>,
-}
-
-impl<'a> Tally<'a> {
-    /// Counts an error, and tells whether it is shown.
-    fn count(
-        &mut self,
-        error: ErrorView<'a>,
-        state: State,
-        shown: StateFilter,
-        filter: &ErrorFilter,
-    ) -> bool {
-        let severity = error.severity();
-        let is_state = is_asked_for(state, shown);
-        let is_severity = filter.severity.is_none_or(|asked| asked == severity);
-        let is_service = filter.service.as_deref().is_none_or(|s| s == error.service().as_str());
-        if is_severity && is_service {
-            for (n, choice) in self.states.iter_mut().zip(StateFilter::ALL) {
-                *n += usize::from(is_asked_for(state, choice));
-            }
-        }
-        if is_state && is_service {
-            self.severities[severity as usize] += 1;
-        }
-        if is_state && is_severity {
-            *self.services.entry(error.service()).or_default() += 1;
-        }
-        is_state && is_severity && is_service
+fn choices(shown: StateFilter) -> &'static [Choice] {
+    match shown {
+        StateFilter::All => &[],
+        StateFilter::Open => &[Choice::Is(Status::Open), Choice::Is(Status::Regressed)],
+        StateFilter::New => &[Choice::New],
+        StateFilter::Regressed => &[Choice::Is(Status::Regressed)],
+        StateFilter::Muted => &[Choice::Is(Status::Muted)],
+        StateFilter::Resolved => &[Choice::Is(Status::Resolved)],
     }
+}
 
-    fn facets(self, filter: &ErrorFilter) -> Facets {
-        let mut services: Vec<(Text, usize)> =
-            self.services.into_iter().map(|(name, n)| (Text::new(name.as_str()), n)).collect();
-        services.sort_by_key(|(_, n)| Reverse(*n));
-        let chosen = filter.service.as_deref();
-        let at = services.iter().position(|(name, _)| Some(name.as_str()) == chosen);
-        match (at, chosen) {
-            // What is chosen can always be seen and taken back.
-            (Some(at), _) if at >= SERVICES_OFFERED => services[..=at].rotate_right(1),
-            (None, Some(chosen)) => services.insert(0, (Text::new(chosen), 0)),
-            _ => {}
-        }
-        services.truncate(SERVICES_OFFERED);
-        Facets {
-            states: StateFilter::ALL.into_iter().zip(self.states).collect(),
-            severities: [Severity::Error, Severity::Warning, Severity::Info]
-                .map(|severity| (severity, self.severities[severity as usize]))
-                .to_vec(),
-            services,
-            ..Facets::default()
-        }
+fn facets(
+    knowledge: Knowledge<'_>,
+    counted: &catalogue::Facets<'_>,
+    filter: &ErrorFilter,
+) -> Facets {
+    let of = |status| counted.states.get(&status).copied().unwrap_or(0);
+    let states = StateFilter::ALL.map(|state| {
+        let n = match state {
+            StateFilter::Open => of(Status::Open) + of(Status::Regressed),
+            StateFilter::New => counted.new,
+            StateFilter::Regressed => of(Status::Regressed),
+            StateFilter::Muted => of(Status::Muted),
+            StateFilter::Resolved => of(Status::Resolved),
+            StateFilter::All => counted.states.values().sum(),
+        };
+        (state, n)
+    });
+    let severities = [Severity::Error, Severity::Warning, Severity::Info]
+        .map(|severity| (severity, counted.severities.get(&severity).copied().unwrap_or(0)));
+    let services = counted.services.iter().map(|(name, n)| (name.as_str(), *n));
+    let labels = counted.label.iter().map(|(value, n)| (value.as_str(), *n));
+    Facets {
+        states: states.to_vec(),
+        severities: severities.to_vec(),
+        services: offered(services, filter.service.as_deref()),
+        label_names: label_names(knowledge, filter.label.as_deref()),
+        labels: offered(labels, None),
+    }
+}
+
+/// The most frequent ones; what is chosen can always be seen and taken back.
+fn offered<'a>(
+    counted: impl Iterator<Item = (&'a str, usize)>,
+    chosen: Option<&str>,
+) -> Vec<(Text, usize)> {
+    let mut all: Vec<(&str, usize)> = counted.collect();
+    all.sort_by_key(|(_, n)| Reverse(*n));
+    let place = chosen.map(|chosen| (chosen, all.iter().position(|(name, _)| *name == chosen)));
+    let mut shown: Vec<(Text, usize)> =
+        all.iter().take(MOST_OFFERED).map(|(name, n)| (Text::new(*name), *n)).collect();
+    if let Some((chosen, place)) = place
+        && place.is_none_or(|place| place >= MOST_OFFERED)
+    {
+        shown.truncate(MOST_OFFERED - 1);
+        shown.insert(0, (Text::new(chosen), place.map_or(0, |place| all[place].1)));
+    }
+    shown
+}
+
+/// Labels that instances have, but for the one that names each of them.
+fn label_names(knowledge: Knowledge<'_>, chosen: Option<&str>) -> Vec<Text> {
+    let instances = knowledge.fleet.0.values().flatten().take(MOST_LOOKED_AT);
+    let names = instances.flat_map(|instance| instance.labels.iter().map(|(name, _)| name));
+    let names: BTreeSet<&str> = names.filter(|name| *name != "instance").collect();
+    let chosen = chosen.filter(|chosen| !names.contains(chosen));
+    chosen.into_iter().chain(names).take(MOST_LABELS).map(Text::new).collect()
+}
+
+fn problem(filter: &ErrorFilter, error: QueryError) -> QueryProblem {
+    let part = |from: usize, n: usize| filter.q.chars().skip(from).take(n).collect::<String>();
+    let end = error.position.saturating_add(error.length);
+    let marked = part(error.position, error.length);
+    let suggestion = error.suggestion.map(|q| {
+        let query = filter.with(|f| f.q.clone_from(&q)).to_query();
+        (Text::clip(&q, LONGEST_LINE), query)
+    });
+    QueryProblem {
+        message: Text::clip(&error.message, LONGEST_LINE),
+        before: Text::new(part(0, error.position)),
+        marked: Text::new(if marked.is_empty() { MISSING.to_owned() } else { marked }),
+        after: Text::new(part(end, usize::MAX)),
+        suggestion,
     }
 }

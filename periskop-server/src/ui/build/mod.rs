@@ -1,7 +1,7 @@
 //! From what the engine knows to what a page shows.
 //!
-//! Runs while scraping waits, so it takes out what one page needs: the list looks at every error,
-//! but only those of its page are taken apart. Whatever is long is bounded here.
+//! Runs while scraping waits, so it takes out what one page needs: the list is the catalogue's, and
+//! only the errors of its page are taken apart. Whatever is long is bounded here.
 
 mod error;
 mod instances;
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use periskop_core::aggregate::{Act, MuteFor, Status};
+use periskop_core::catalogue::Catalogue;
 use periskop_core::target::Labels;
 use periskop_core::view::ErrorView;
 use periskop_core::{ServiceName, State, Timestamp};
@@ -26,7 +27,6 @@ pub use overview::overview;
 
 use super::asked::Scale;
 use super::chart::Series;
-use super::filter::StateFilter;
 use super::text::Text;
 use super::view::{self, ErrorRow, Health, Lately, Muted};
 
@@ -48,6 +48,8 @@ const LONGEST_TEXT: usize = 20_000;
 pub struct Knowledge<'a> {
     /// Errors and services.
     pub state: &'a State,
+    /// Finds, counts and lists these errors.
+    pub catalogue: &'a Catalogue,
     /// What is scraped.
     pub fleet: &'a Fleet,
     /// The time.
@@ -101,19 +103,6 @@ fn state_of(error: ErrorView<'_>, now: Timestamp) -> view::State {
             Some(Act::Mute(MuteFor::Further(n))) => Muted::Further(n),
             _ => Muted::Ever,
         }),
-    }
-}
-
-/// Whether an error in `state` is among those that `filter` asks for.
-fn is_asked_for(state: view::State, filter: StateFilter) -> bool {
-    use view::State::{Muted, New, Open, Regressed, Resolved};
-    match filter {
-        StateFilter::All => true,
-        StateFilter::Open => matches!(state, Open | New(_) | Regressed),
-        StateFilter::New => matches!(state, New(_)),
-        StateFilter::Regressed => state == Regressed,
-        StateFilter::Muted => matches!(state, Muted(_)),
-        StateFilter::Resolved => state == Resolved,
     }
 }
 

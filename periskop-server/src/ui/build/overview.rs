@@ -27,7 +27,7 @@ pub fn overview(knowledge: Knowledge<'_>) -> Overview {
 }
 
 fn service(knowledge: Knowledge<'_>, name: &ServiceName) -> ServiceRow {
-    let Knowledge { state, fleet, now, started } = knowledge;
+    let Knowledge { state, fleet, now, started, .. } = knowledge;
     let instances = fleet.of(name);
     let mut row = ServiceRow {
         name: Text::clip(name.as_str(), LONGEST_LINE),

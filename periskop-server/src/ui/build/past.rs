@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use periskop_core::aggregate::{Act, MuteFor, Since};
+use periskop_core::state::Source;
 use periskop_core::target::Labels;
-use periskop_core::view::ErrorView;
+use periskop_core::view::{ErrorView, Regression};
 use periskop_core::{SourceId, Timestamp};
 
 use super::super::chart::{Event, Mark};
@@ -21,12 +22,13 @@ const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// What people did, newest first, and that it came back.
 pub(super) fn history(error: ErrorView<'_>, state: State) -> Vec<HistoryRow> {
-    let back = (state == State::Regressed).then(|| HistoryRow {
-        at: error.last_seen(),
-        what: "seen again",
+    let regression = error.regression().filter(|_| state == State::Regressed);
+    let back = regression.map(|regression| HistoryRow {
+        at: regression.since,
+        what: "came back",
         until: None,
         by: Text::default(),
-        why: Text::default(),
+        why: Text::clip(&whence(&regression), LONGEST_LINE),
     });
     let actions = error.history().map(|action| HistoryRow {
         at: action.at,
@@ -36,6 +38,24 @@ pub(super) fn history(error: ErrorView<'_>, state: State) -> Vec<HistoryRow> {
         why: Text::clip(&action.why, LONGEST_LINE),
     });
     back.into_iter().chain(actions).collect()
+}
+
+/// On which instances, and after whose doing.
+fn whence(regression: &Regression<'_>) -> String {
+    const NAMED: usize = 5;
+    let mut names: Vec<&str> = regression.sources.iter().map(|source| instance(*source)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("on {}{more}, resolved by {}", names.join(", "), regression.resolved.by)
+}
+
+fn instance(source: Option<&Source>) -> &str {
+    let Some(source) = source else { return "an unknown instance" };
+    let label = source.labels().map(|labels| labels.get("instance"));
+    label.filter(|label| !label.is_empty()).unwrap_or_else(|| source.name())
 }
 
 /// What a chart of an error marks.
@@ -50,7 +70,8 @@ pub(super) fn marks(error: ErrorView<'_>, from: Timestamp, to: Timestamp) -> Vec
     });
     let restarts = restarts(error, from, to).into_iter();
     let restarts = restarts.map(|at| Mark { at, what: Event::Restarted });
-    restarts.chain(acts).collect()
+    let back = error.regression().map(|back| Mark { at: back.since, what: Event::Regressed });
+    restarts.chain(acts).chain(back).collect()
 }
 
 /// When an instance began to count anew, as far as its exporter tells: a life of a counter that

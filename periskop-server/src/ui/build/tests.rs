@@ -5,15 +5,16 @@ mod one_error;
 use periskop_core::{AggregateId, Observer, ReplicaId, Settings};
 
 use super::super::asked::Asked;
-use super::super::filter::ErrorFilter;
+use super::super::filter::{ErrorFilter, StateFilter};
 use super::super::view::InstanceNote;
 use super::super::world::{START, World, shop};
 use super::*;
 
 impl World {
-    fn knowledge(&self) -> Knowledge<'_> {
+    fn knowledge<'a>(&'a self, catalogue: &'a Catalogue) -> Knowledge<'a> {
         Knowledge {
             state: self.observer.state(),
+            catalogue,
             fleet: &self.fleet,
             now: self.now,
             started: Timestamp::parse(START).unwrap(),
@@ -21,7 +22,7 @@ impl World {
     }
 
     fn list(&self, query: &str) -> view::ErrorsPage {
-        errors(self.knowledge(), ErrorFilter::parse(query))
+        errors(self.knowledge(&self.catalogue()), ErrorFilter::parse(query))
     }
 
     fn keys(&self, query: &str) -> Vec<String> {
@@ -30,7 +31,7 @@ impl World {
 
     fn page(&self, service: &str, key: &str) -> view::ErrorPage {
         let id = AggregateId { service: service.into(), key: key.into() };
-        error(self.knowledge(), &id, &Asked::default()).unwrap()
+        error(self.knowledge(&self.catalogue()), &id, &Asked::default()).unwrap()
     }
 }
 
@@ -73,10 +74,58 @@ fn filters_narrow_the_list_and_say_what_the_others_would_show() {
 #[test]
 fn search_finds_any_text_without_regard_to_case() {
     let world = shop();
-    for q in ["went+wrong", "TIMEOUTCLASS", "main.java:1", "cart?step", "x-trace", "SHOP.example"] {
+    for q in
+        ["went+wrong", "TIMEOUTCLASS", "%22main.java:1%22", "cart?step", "x-trace", "SHOP.example"]
+    {
         assert!(world.keys(&format!("q={q}")).contains(&"Timeout".to_owned()), "{q}");
     }
     assert!(world.keys("q=nowhere").is_empty());
+}
+
+#[test]
+fn a_search_that_cannot_be_read_is_marked_and_mended() {
+    let page = shop().list("q=went+sevrity:error&service=shop");
+    let problem = page.problem.unwrap();
+    let marked = [&problem.before, &problem.marked, &problem.after].map(Text::as_str);
+    assert_eq!(marked.concat(), "went sevrity:error");
+    assert!(problem.marked.as_str().starts_with("sevrity"), "{problem:?}");
+    let (shown, query) = problem.suggestion.unwrap();
+    assert_eq!(shown.as_str(), "went severity:error");
+    assert_eq!(query, "?service=shop&q=went%20severity%3Aerror", "filters stay");
+    assert_eq!((page.total, page.rows.len()), (0, 0));
+}
+
+#[test]
+fn a_search_for_a_state_is_not_hidden_by_what_is_usual() {
+    let mut world = shop();
+    world.act("shop", "Slow", Act::Resolve);
+    assert_eq!(world.keys("q=state:resolved"), ["Slow"]);
+    assert_eq!(world.list("q=state:resolved").state, StateFilter::All);
+    assert!(world.keys("q=state:resolved&state=open").is_empty(), "unless that was chosen");
+    assert!(world.keys("q=slow").is_empty());
+}
+
+#[test]
+fn errors_are_counted_by_a_label_and_narrowed_by_it() {
+    let world = shop();
+    let facets = world.list("label=zone").facets;
+    assert_eq!(facets.label_names, [Text::new("zone")]);
+    assert_eq!(facets.labels, [(Text::new("a"), 3)]);
+    let page = world.list("q=timeout");
+    let query = page.labelled(&Text::new("zone"), &Text::new("a"));
+    assert_eq!(world.keys(&query[1..]), ["Timeout"]);
+    let none = page.labelled(&Text::new("zone"), &Text::new("b\"\\"));
+    assert!(world.list(&none[1..]).problem.is_none(), "{none}");
+    assert!(world.keys(&none[1..]).is_empty());
+}
+
+#[test]
+fn the_list_is_restricted_to_what_was_seen_lately() {
+    let mut world = shop();
+    world.pass(2 * 3_600);
+    world.scrape("shop", "s1", &[("Timeout", 5, "error")]);
+    assert_eq!(world.keys("seen=1h"), ["Timeout"]);
+    assert_eq!(world.keys("seen=24h").len(), 3);
 }
 
 #[test]
@@ -108,7 +157,7 @@ fn a_resolved_error_leaves_the_list_and_comes_back_as_regressed() {
     let page = world.page("shop", "Timeout");
     assert_eq!(page.row.state, view::State::Regressed);
     let history: Vec<_> = page.history.iter().map(|row| row.what).collect();
-    assert_eq!(history, ["seen again", "resolved"]);
+    assert_eq!(history, ["came back", "resolved"]);
     assert_eq!(page.history[1].by.as_str(), "ada");
 }
 
@@ -174,7 +223,7 @@ fn occurrences_are_stepped_through_by_name() {
     let id = AggregateId { service: "shop".into(), key: "Timeout".into() };
     let show = |name: Option<&str>| {
         let asked = Asked::default().showing(name);
-        error(world.knowledge(), &id, &asked).unwrap().occurrence.unwrap()
+        error(world.knowledge(&world.catalogue()), &id, &asked).unwrap().occurrence.unwrap()
     };
     let newest = show(None);
     assert_eq!((newest.name.as_str(), newest.place, newest.of), ("s2-Timeout-4", 1, 2));
@@ -199,7 +248,7 @@ fn an_unknown_error_has_no_page() {
     let world = shop();
     for (service, key) in [("shop", "Nope"), ("nope", "Timeout")] {
         let id = AggregateId { service: service.into(), key: key.into() };
-        assert!(error(world.knowledge(), &id, &Asked::default()).is_none());
+        assert!(error(world.knowledge(&world.catalogue()), &id, &Asked::default()).is_none());
     }
 }
 
@@ -210,7 +259,7 @@ fn the_overview_begins_with_the_worst_and_forgets_nobody() {
     world.instance("calm", "c1", Health::Up);
     world.pass(60);
     world.scrape("calm", "c1", &[]);
-    let page = overview(world.knowledge());
+    let page = overview(world.knowledge(&world.catalogue()));
     let names: Vec<_> = page.services.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["shop", "mail", "calm", "idle"]);
     let shop = &page.services[0];

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::routing::get;
 use http_body_util::BodyExt;
+use periskop_core::catalogue::Catalogue;
 use periskop_core::{State as Known, Timestamp};
 use tower::ServiceExt;
 
@@ -38,9 +39,9 @@ impl Backend for Fake {
         None
     }
 
-    fn read(&self, look: &mut dyn FnMut(&Known, &Fleet)) {
+    fn read(&self, look: &mut dyn FnMut(&Known, &Catalogue, &Fleet)) {
         let world = self.world.lock().unwrap();
-        look(world.observer.state(), &world.fleet);
+        look(world.observer.state(), &world.catalogue(), &world.fleet);
     }
 
     fn targets(&self, filter: TargetFilter) -> TargetsPage {

@@ -34,6 +34,22 @@ pub struct ErrorsPage {
 }
 
 impl ErrorsPage {
+    /// A page on which nothing is.
+    pub fn empty(filter: ErrorFilter) -> Self {
+        Self {
+            state: filter.state.unwrap_or_default(),
+            filter,
+            problem: None,
+            done: None,
+            total: 0,
+            occurrences: 0,
+            rows: Vec::new(),
+            next: None,
+            facets: Facets::default(),
+            services: 0,
+        }
+    }
+
     /// The query of this very page.
     pub fn here(&self) -> String {
         self.filter.to_query()

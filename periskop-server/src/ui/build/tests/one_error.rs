@@ -10,7 +10,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 impl World {
     fn page_at(&self, key: &str, query: &str) -> view::ErrorPage {
         let id = AggregateId { service: "shop".into(), key: key.into() };
-        error(self.knowledge(), &id, &Asked::parse(query)).unwrap()
+        error(self.knowledge(&self.catalogue()), &id, &Asked::parse(query)).unwrap()
     }
 }
 
@@ -124,7 +124,7 @@ fn a_forgotten_error_has_no_page() {
     let mut world = shop();
     world.act("shop", "Timeout", Act::Forget);
     let id = AggregateId { service: "shop".into(), key: "Timeout".into() };
-    assert!(error(world.knowledge(), &id, &Asked::default()).is_none());
+    assert!(error(world.knowledge(&world.catalogue()), &id, &Asked::default()).is_none());
 }
 
 #[test]
