@@ -61,7 +61,7 @@
   function connect() {
     if (stream || refused || doc.hidden || !window.EventSource) return;
     stream = new EventSource(`${doc.body.dataset.base}/api/v1/events`);
-    for (const name of "new regressed resolved reopened muted unmuted forgotten changed reset".split(" ")) {
+    for (const name of "new regressed resolved reopened muted unmuted gone changed reset".split(" ")) {
       stream.addEventListener(name, () => soon(1000));
     }
     // Not there, or not allowed: asked for now and then instead. Else the browser tries again.

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use periskop_core::aggregate::Act;
 use periskop_core::catalogue::Catalogue;
 use periskop_core::engine::Engine;
-use periskop_core::search::ScanningIndex;
 use periskop_core::{AggregateId, State, Timestamp};
 use periskop_http::Tls;
 use periskop_storage::persist::StoreStatus;
@@ -47,12 +46,7 @@ impl Backend for Handle {
     }
 
     fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &Fleet)) {
-        Handle::read(self, |engine| {
-            // Until a handle keeps one that follows the state: this costs a look at every error.
-            let mut catalogue = Catalogue::new(ScanningIndex::new());
-            catalogue.take_all(engine.state());
-            look(engine.state(), &catalogue, &fleet(engine));
-        });
+        Handle::look(self, |engine, catalogue| look(engine.state(), catalogue, &fleet(engine)));
     }
 
     fn targets(&self, filter: TargetFilter) -> TargetsPage {
@@ -137,15 +131,11 @@ impl Backend for Handle {
         by: &str,
         why: &str,
     ) -> Result<usize, Refused> {
-        let mut done = 0;
-        for id in ids {
-            match Backend::act(self, id, act, by, why).await {
-                Ok(()) => done += 1,
-                Err(Refused::Unknown) => {}
-                Err(refused) => return Err(refused),
-            }
+        match Handle::act_on(self, ids.to_vec(), act, by, why).await {
+            Ok(done) => Ok(done.done),
+            Err(ActError::NotStored) => Err(Refused::NotStored),
+            Err(_) => Err(Refused::Unavailable),
         }
-        Ok(done)
     }
 }
 
