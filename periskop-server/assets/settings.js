@@ -4,7 +4,7 @@ window.periskop = (() => {
   const kept = { theme: "auto", zone: "local", times: "relative" };
   // There may be nothing, or no permission to look.
   try { Object.assign(kept, JSON.parse(localStorage.periskop)); } catch { }
-  const show = () => { root.dataset.theme = kept.theme; };
+  const show = () => Object.assign(root.dataset, kept);
   root.classList.add("js");
   show();
   return {
