@@ -17,12 +17,13 @@ use tower::ServiceExt;
 use crate::support::{PATIENCE, instance, payload};
 
 /// Every pattern of the sources, and an address of it.
-const ROUTES: [(&str, &str); 31] = [
+const ROUTES: [(&str, &str); 32] = [
     ("/", "/"),
     ("/errors/{service}", "/errors/s"),
     ("/errors/{service}/{key}", "/errors/s/k"),
     ("/error", "/error?service=s&key=k"),
     ("/status", "/status"),
+    ("/help", "/help"),
     ("/assets/{name}", "/assets/app.js"),
     ("/targets", "/targets"),
     ("/targets/", "/targets/"),

@@ -274,7 +274,7 @@ async fn how_a_target_was_found_last_is_shown_until_it_is_tried_again() {
     let target = target(&server).await;
     assert_eq!((&target["health"], &target["lastError"]), (&json!("unknown"), &json!(reason)));
     let page = server.browse("/targets").await.body;
-    assert!(page.contains("not tried yet; was down since 2"), "{page}");
+    assert!(page.contains("not tried yet; was down since <time datetime=\"2"), "{page}");
 }
 
 #[tokio::test]

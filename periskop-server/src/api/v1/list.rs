@@ -62,16 +62,21 @@ fn parse(query: Option<&str>) -> Result<Wanted, Problem> {
     let at = |text: &str| Timestamp::parse(text).ok_or("expected a time as in RFC 3339");
     Ok(Wanted {
         query: search::query(params.text("query"))?,
-        services: params.all("service").map(ServiceName::from).collect(),
+        services: params.texts("service").map(ServiceName::from).collect(),
         severities: params.words("severity", search::severity, search::SEVERITIES)?,
         states: params.words("state", search::state, search::STATES)?,
         seen_since: params.read("seen_since", at)?,
         sort: sort.unwrap_or_default(),
         ascending: ascending.unwrap_or(false),
         limit: params.number("limit", 1, LIMIT)?.unwrap_or(DEFAULT_LIMIT),
-        after: params.read("cursor", Place::parse)?,
+        // The first page has none.
+        after: params.text("cursor").map(place).transpose()?,
         facet_label: params.text("facet_label").map(str::to_owned),
     })
+}
+
+fn place(cursor: &str) -> Result<Place, Problem> {
+    Place::parse(cursor).map_err(|error| Problem::bad_request(format!("`cursor`: {error}")))
 }
 
 fn written(engine: &Engine, page: &Page<'_>, wanted: &Wanted, now: Timestamp) -> Json {
@@ -134,6 +139,8 @@ mod tests {
             ("order=down", "down"),
             ("cursor=x", "cursor"),
             ("seen_since=today", "seen_since"),
+            ("limit=", "limit"),
+            ("severity=", "severity"),
             ("query=sevrity:error", "sevrity"),
         ] {
             let problem = parse(Some(query)).err().unwrap();

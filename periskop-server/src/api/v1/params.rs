@@ -29,15 +29,19 @@ impl Params {
         }
     }
 
-    /// Every value of a parameter; empty ones are none.
-    pub(super) fn all<'p>(&'p self, name: &str) -> impl Iterator<Item = &'p str> {
-        let values = self.0.iter().filter(move |(n, value)| n == name && !value.is_empty());
-        values.map(|(_, value)| value.as_str())
+    /// Every text of a parameter; empty ones are none.
+    pub(super) fn texts<'p>(&'p self, name: &str) -> impl Iterator<Item = &'p str> {
+        self.values(name).filter(|value| !value.is_empty())
     }
 
-    /// The last value of a parameter.
+    /// The last text of a parameter; an empty one is none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.all(name).last()
+        self.texts(name).last()
+    }
+
+    fn values<'p>(&'p self, name: &str) -> impl Iterator<Item = &'p str> {
+        let values = self.0.iter().filter(move |(n, _)| n == name);
+        values.map(|(_, value)| value.as_str())
     }
 
     /// Its values, separated by commas or given several times, each read by `read`.
@@ -47,7 +51,7 @@ impl Params {
         read: impl Fn(&str) -> Option<T>,
         wanted: &str,
     ) -> Result<Vec<T>, Problem> {
-        let words = self.all(name).flat_map(|value| value.split(','));
+        let words = self.values(name).flat_map(|value| value.split(','));
         let read = |word: &str| read(word).ok_or_else(|| wrong(name, word, wanted));
         words.map(read).collect()
     }
@@ -58,7 +62,7 @@ impl Params {
         name: &str,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, Problem> {
-        let value = self.text(name);
+        let value = self.values(name).last();
         let read = value.map(|value| read(value).map_err(|e| wrong(name, value, &e.to_string())));
         read.transpose()
     }

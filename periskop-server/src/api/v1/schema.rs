@@ -464,7 +464,6 @@ pub(crate) enum TargetState {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListParams {
     /// In the query language.
-    #[param(max_length = 4096)]
     query: Option<String>,
     service: Option<Vec<String>>,
     #[param(inline)]

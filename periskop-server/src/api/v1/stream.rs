@@ -50,7 +50,7 @@ pub(super) async fn events(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query(), &["service", "last_event_id"])?;
-    let services = params.all("service").map(ServiceName::from).collect();
+    let services = params.texts("service").map(ServiceName::from).collect();
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let last = last.or(params.text("last_event_id")).filter(|id| !id.is_empty());
     let last = last.map(|id| {
