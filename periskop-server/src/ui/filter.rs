@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use periskop_core::Severity;
+pub use periskop_core::catalogue::Sort;
 use url::form_urlencoded;
 
 use super::link::encode;
@@ -66,20 +67,6 @@ pub enum Seen {
     Week,
     /// Within thirty days.
     Month,
-}
-
-/// Orders of the list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sort {
-    /// By the newest occurrence.
-    #[default]
-    LastSeen,
-    /// By the oldest.
-    FirstSeen,
-    /// By the number of occurrences.
-    Count,
-    /// By occurrences per minute, now.
-    Rate,
 }
 
 /// The longest search text that is read, in characters.
@@ -243,32 +230,13 @@ impl Seen {
     }
 }
 
-impl Sort {
-    /// All, in the order in which they are offered.
-    pub const ALL: [Self; 4] = [Self::LastSeen, Self::FirstSeen, Self::Count, Self::Rate];
-
-    /// The value in an address.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LastSeen => "last_seen",
-            Self::FirstSeen => "first_seen",
-            Self::Count => "count",
-            Self::Rate => "rate",
-        }
-    }
-
-    /// The name on the page.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::LastSeen => "last seen",
-            Self::FirstSeen => "first seen",
-            Self::Count => "count",
-            Self::Rate => "rate",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sort| sort.as_str() == text)
+/// What a list is sorted by, in words.
+pub const fn label(sort: Sort) -> &'static str {
+    match sort {
+        Sort::LastSeen => "last seen",
+        Sort::FirstSeen => "first seen",
+        Sort::Count => "count",
+        Sort::Rate => "rate",
     }
 }
 

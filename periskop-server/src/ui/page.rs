@@ -16,7 +16,7 @@ use super::view::{
     ErrorPage, ErrorRow, ErrorsPage, Health, Hidden, InstanceNote, Overview, ProblemPage,
     StatusPage, TargetsPage,
 };
-use super::{assets, chart, link};
+use super::{assets, chart, filter, link};
 
 /// What every page knows: where it is mounted and what time it is.
 #[derive(Clone, Debug)]

@@ -77,7 +77,7 @@ struct Deed {
 #[utoipa::path(
     post, path = "/api/v1/errors/{service}/{key}/{action}", operation_id = "actOnError", tag = "triage",
     params(("service" = String, Path, description = "The service, slashes percent-encoded"), ("key" = String, Path, description = "The aggregation key, slashes percent-encoded"), ("action" = schema::ActionName, Path, description = "What is done")),
-    request_body(content = Said),
+    request_body(content = Option<Said>),
     responses(
         (status = 200, description = "The error", body = schema::ErrorDetail),
         (status = 204, description = "Done; it is not listed any more"),

@@ -8,7 +8,7 @@ use periskop_core::catalogue::{self, Choice, Place, Wanted};
 use periskop_core::query::{Query, QueryError};
 use periskop_core::{AggregateId, Severity, Timestamp};
 
-use super::super::filter::{ErrorFilter, Sort, StateFilter};
+use super::super::filter::{ErrorFilter, StateFilter};
 use super::super::text::Text;
 use super::super::view::{ErrorsPage, Facets, QueryProblem};
 use super::{Knowledge, LONGEST_LINE, row, state_of};
@@ -73,12 +73,7 @@ fn wanted(filter: &ErrorFilter, now: Timestamp) -> Result<(Wanted, StateFilter),
         severities: filter.severity.into_iter().collect(),
         states: choices(shown).to_vec(),
         seen_since: filter.seen.within().map(|within| now.minus(within)),
-        sort: match filter.sort {
-            Sort::LastSeen => catalogue::Sort::LastSeen,
-            Sort::FirstSeen => catalogue::Sort::FirstSeen,
-            Sort::Count => catalogue::Sort::Count,
-            Sort::Rate => catalogue::Sort::Rate,
-        },
+        sort: filter.sort,
         ascending: filter.ascending,
         limit: PER_PAGE,
         // A cursor that was not given out here begins at the beginning.

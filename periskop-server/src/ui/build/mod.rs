@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use periskop_core::aggregate::{Act, MuteFor, Status};
 use periskop_core::catalogue::Catalogue;
+use periskop_core::query::is_new;
 use periskop_core::target::Labels;
 use periskop_core::view::ErrorView;
 use periskop_core::{ServiceName, State, Timestamp};
@@ -30,8 +31,7 @@ use super::chart::Series;
 use super::text::Text;
 use super::view::{self, ErrorRow, Health, Lately, Muted};
 
-/// An error is called new for this long, and stands out for this long.
-const NEW_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// An error that is new stands out for this long.
 const JUST_NEW_FOR: Duration = Duration::from_secs(3_600);
 
 /// The longest class, message or name in a list, in characters.
@@ -94,7 +94,7 @@ fn state_of(error: ErrorView<'_>, now: Timestamp) -> view::State {
         Status::Open if error.first_seen() > now.minus(JUST_NEW_FOR) => {
             view::State::New(Lately::Hour)
         }
-        Status::Open if error.first_seen() > now.minus(NEW_FOR) => view::State::New(Lately::Day),
+        status if is_new(status, error.first_seen(), now) => view::State::New(Lately::Day),
         Status::Open => view::State::Open,
         Status::Regressed => view::State::Regressed,
         Status::Resolved => view::State::Resolved,
