@@ -1,16 +1,16 @@
 // What the pages do beyond plain HTML. Every function of the UI works without this file.
 (() => {
-  const own = window.periskop;
-  const on = (type, act) => document.addEventListener(type, act);
-  const byId = own.byId = (id, root = document) => root.getElementById(id);
-  const all = own.all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const own = window.periskop, doc = document;
+  const on = (type, act) => doc.addEventListener(type, act);
+  const byId = own.byId = (id, root = doc) => root.getElementById(id);
+  const all = own.all = (selector, root = doc) => [...root.querySelectorAll(selector)];
   own.parse = (html) => new DOMParser().parseFromString(html, "text/html");
 
   // The reference's addresses: #/{service}/errors/{encodeURIComponent(key)}. A service may hold
   // slashes of its own; an encoded key does not, so the last "/errors/" divides them.
   const recode = (text) => { try { text = decodeURIComponent(text); } catch { } return encodeURIComponent(text); };
   function followHash() {
-    const base = document.body.dataset.base, { hash } = location;
+    const base = doc.body.dataset.base, { hash } = location;
     const error = /^#\/(.+)\/errors\/(.+)$/.exec(hash), service = /^#\/(.+?)(\/errors)?\/?$/.exec(hash);
     if (error) location.replace(`${base}/error?service=${recode(error[1])}&key=${recode(error[2])}`);
     else if (service) location.replace(`${base}/errors?service=${recode(service[1])}`);
@@ -56,7 +56,7 @@
   }
 
   own.prepare = () => {
-    own.localize(document);
+    own.localize(doc);
     mark();
     // What was done is said once, and not again to whoever is sent the address.
     const address = new URL(location), said = byId("said");
@@ -74,10 +74,10 @@
       await navigator.clipboard.writeText(text);
     } catch {
       // Not in a secure context.
-      const area = document.body.appendChild(document.createElement("textarea"));
+      const area = doc.body.appendChild(doc.createElement("textarea"));
       area.value = text;
       area.select();
-      document.execCommand("copy");
+      doc.execCommand("copy");
       area.remove();
     }
     const label = button.textContent;
@@ -92,7 +92,7 @@
   }
   byId("settings").addEventListener("change", ({ target }) => {
     own.set(target.name, target.value);
-    own.localize(document);
+    own.localize(doc);
   });
 
   on("click", (event) => {
@@ -144,7 +144,7 @@
     if (!bars || event.button) return;
     event.preventDefault();
     const box = bars.getBoundingClientRect(), start = event.clientX;
-    const shade = bars.appendChild(document.createElementNS(bars.namespaceURI, "rect"));
+    const shade = bars.appendChild(doc.createElementNS(bars.namespaceURI, "rect"));
     const set = (values) => { for (const name in values) shade.setAttribute(name, values[name]); };
     // The ends of the stretch on a scale from one value to another.
     const ends = (x, from, to) => [Math.min(x, start), Math.max(x, start)]
@@ -170,6 +170,7 @@
   on("htmx:beforeSwap", ({ detail }) => {
     const { xhr, target } = detail;
     if (xhr.status < 400) return;
+    detail.isError = false;
     // A page that says what went wrong is shown like any other; a search that cannot be read leaves
     // the last good list where it is.
     if (target.id === "main") detail.shouldSwap = true;
