@@ -1,9 +1,12 @@
 """A real Chromium for the pages' tests: a fresh profile, no network but loopback.
 
-Every file `test_*.py` here is a unittest module, run by tests/tests/browser.rs with the address of
-a server in PERISKOP_URL. By hand:
+Every file `test_*.py` here is a unittest module, run by tests/tests/browser.rs: some with the
+address of a server in PERISKOP_URL, those that make errors happen (`fleet.py`) with the program
+itself in PERISKOP_SERVER. By hand, in tests/browser:
 
-    PERISKOP_URL=http://127.0.0.1:8080 python -m unittest discover -s tests/browser
+    PERISKOP_SERVER=…/periskop-server python -m unittest -v test_live.py
+
+with PERISKOP_CHROMIUM and PERISKOP_CHROMEDRIVER as scripts/prepare finds them.
 """
 
 import os
@@ -13,11 +16,12 @@ import tempfile
 import unittest
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-URL = os.environ["PERISKOP_URL"].rstrip("/")
+URL = os.environ.get("PERISKOP_URL", "").rstrip("/")
 PATIENCE = 30
 
 FLAGS = [
@@ -50,6 +54,7 @@ class BrowserTest(unittest.TestCase):
     """A browser per class, and after each test a look at what the console complained about."""
 
     javascript = True
+    url = ""  # instead of PERISKOP_URL
 
     @classmethod
     def setUpClass(cls):
@@ -69,15 +74,22 @@ class BrowserTest(unittest.TestCase):
         cls.addClassCleanup(cls.browser.quit)
 
     def setUp(self):
+        self.tolerated = ["favicon"]
         self.browser.get_log("browser")  # what earlier tests left
 
     def tearDown(self):
         severe = [e["message"] for e in self.browser.get_log("browser") if e["level"] == "SEVERE"]
-        severe = [message for message in severe if "favicon" not in message]
+        severe = [line for line in severe if not any(known in line for known in self.tolerated)]
         self.assertEqual(severe, [], "the console is silent, and no policy was violated")
 
+    def tolerate_status(self, status):
+        """Chromium logs an answer of this status as an error, however well the page takes it."""
+        self.tolerated.append(
+            f"Failed to load resource: the server responded with a status of {status} "
+        )
+
     def open(self, path="/"):
-        self.browser.get(URL + path)
+        self.browser.get((self.url or URL) + path)
 
     def text(self):
         return self.browser.find_element(By.TAG_NAME, "body").text
@@ -95,7 +107,33 @@ class BrowserTest(unittest.TestCase):
             lambda: self.browser.find_elements(By.PARTIAL_LINK_TEXT, text), f"a link {text}"
         )[0]
 
+    def script(self, code, *arguments):
+        return self.browser.execute_script(code, *arguments)
+
+    def press(self, keys):
+        self.browser.switch_to.active_element.send_keys(keys)
+
+    def screen(self, width, height=900):
+        """Makes the page so wide, and after the test as it was. No window gets as narrow as a phone."""
+        override = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", override)
+        self.addCleanup(self.browser.execute_cdp_cmd, "Emulation.clearDeviceMetricsOverride", {})
+
+    def scheme(self, name):
+        """What the system prefers: `light` or `dark`."""
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.addCleanup(self.browser.execute_cdp_cmd, "Emulation.setEmulatedMedia", {"features": []})
+
+    def assert_nothing_sticks_out(self, what=""):
+        content, room = self.script(
+            "const root = document.documentElement; return [root.scrollWidth, root.clientWidth]"
+        )
+        self.assertLessEqual(content, room, f"{self.browser.current_url} {what}")
+
     def eventually(self, condition, what):
         """Waits for a condition with a deadline, and returns what it found."""
-        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.1)
+        # What is found may be replaced before it is looked at: the page is alive.
+        replaced = [StaleElementReferenceException]
+        wait = WebDriverWait(self.browser, PATIENCE, 0.1, ignored_exceptions=replaced)
         return wait.until(lambda _: condition(), f"{what} on {self.browser.current_url}")

@@ -23,9 +23,6 @@ class Ui(BrowserTest):
         self.open("/errors")
         self.eventually(lambda: len(self.all(".row")) == 3, "three errors")
 
-    def press(self, keys):
-        self.browser.switch_to.active_element.send_keys(keys)
-
     def classes(self):
         return [row.text.split("\n")[0] for row in self.all(".row .what")]
 

@@ -1,10 +1,12 @@
 //! The pages in a real browser: `tests/browser/test_*.py`, each against a server of its own that
-//! has something to show.
+//! has something to show. Some get a server that scrapes a program of Rust's client; the others
+//! start one themselves, with programs whose errors they make happen (`tests/browser/fleet.py`).
 //!
 //! `PERISKOP_PYTHON` names an interpreter with selenium, `PERISKOP_CHROMIUM` and
-//! `PERISKOP_CHROMEDRIVER` the browser and its driver; `scripts/test` prepares all three.
+//! `PERISKOP_CHROMEDRIVER` the browser and its driver, `PERISKOP_AXE` the script `axe.min.js` of
+//! axe-core; `scripts/test` prepares all four.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use periskop_client::{Capture, Collector, DEFAULT_PATH, HttpContext, Severity};
@@ -71,15 +73,26 @@ async fn run(file: &str) {
 }
 
 async fn run_at(python: &OsString, file: &str, url: &str) {
-    let finished = timeout(PATIENCE, python_tests(python, file, url)).await;
+    done(python, file, ("PERISKOP_URL", url.as_ref())).await;
+}
+
+/// Runs one file of tests that start a server of their own.
+async fn run_with_fleet(file: &str) {
+    let Some(python) = python() else { return };
+    let server = workspace::binary("periskop-server");
+    done(&python, file, ("PERISKOP_SERVER", server.as_ref())).await;
+}
+
+async fn done(python: &OsString, file: &str, variable: (&str, &OsStr)) {
+    let finished = timeout(PATIENCE, python_tests(python, file, variable)).await;
     finished.expect("the browser is done in time");
 }
 
-async fn python_tests(python: &OsString, file: &str, url: &str) {
+async fn python_tests(python: &OsString, file: &str, (name, value): (&str, &OsStr)) {
     let output = Command::new(python)
         .current_dir(workspace::root().join("tests/browser"))
         .args(["-B", "-m", "unittest", "--verbose", file])
-        .env("PERISKOP_URL", url)
+        .env(name, value)
         .kill_on_drop(true)
         .output()
         .await
@@ -113,6 +126,49 @@ async fn the_pages_work_where_a_password_is_asked_for() {
     .await;
     let url = server.url.replace("http://", &format!("http://tim:{PASSWORD}@"));
     run_at(&python, "test_password.py", &url).await;
+}
+
+#[tokio::test]
+async fn errors_are_found() {
+    run_with_fleet("test_search.py").await;
+}
+
+#[tokio::test]
+async fn errors_are_triaged() {
+    run_with_fleet("test_triage.py").await;
+}
+
+#[tokio::test]
+async fn what_happens_is_shown_and_moves_nothing() {
+    run_with_fleet("test_live.py").await;
+}
+
+#[tokio::test]
+async fn the_pages_work_without_scripts() {
+    run_with_fleet("test_without_scripts.py").await;
+}
+
+#[tokio::test]
+async fn the_pages_are_light_or_dark_and_fit_a_phone() {
+    run_with_fleet("test_looks.py").await;
+}
+
+#[tokio::test]
+async fn the_pages_work_below_a_path() {
+    run_with_fleet("test_below_a_path.py").await;
+}
+
+#[tokio::test]
+async fn hostile_texts_are_harmless() {
+    run_with_fleet("test_hostile.py").await;
+}
+
+#[tokio::test]
+async fn the_pages_are_accessible() {
+    if std::env::var_os("PERISKOP_AXE").is_none() {
+        return skip("PERISKOP_AXE is not set");
+    }
+    run_with_fleet("test_accessibility.py").await;
 }
 
 const PASSWORD: &str = "s3cr3t-of-the-jobs";

@@ -1,0 +1,100 @@
+"""The pages where JavaScript is off: everything but live updates works."""
+
+import unittest
+from string import ascii_uppercase
+
+from fleet import FleetTest, address
+from selenium.webdriver.common.keys import Keys
+
+
+class WithoutScripts(FleetTest):
+    javascript = False
+    services = ["shop", "many"]
+
+    def titles(self):
+        """The names of the rows, without the word of their state."""
+        return [t.text.lstrip(ascii_uppercase) for t in self.all(".row .t")]
+
+    def test_errors_are_searched_filtered_and_opened(self):
+        self.happened("found", message="a needle", severity="warning", times=5)
+        self.happened("other", message="hay")
+        self.open("/")
+        self.link("shop").click()
+        self.find("#q").send_keys("needle" + Keys.ENTER)
+        self.assertEqual(self.titles(), ["found"])
+        self.link("warning").click()
+        self.assertEqual(self.titles(), ["found"])
+        self.link("info").click()
+        self.assertIn("Nothing matches", self.text())
+        self.link("Clear all filters").click()
+        self.find("#sort summary").click()
+        self.find("#sort .pop").find_element("partial link text", "count").click()
+        self.assertEqual(self.titles()[0], "found")
+        self.link("found").click()
+        self.assertIn("a needle", self.find("#title").text)
+        self.link("older").click()
+        self.assertIn("occurrence=", self.browser.current_url)
+
+    def test_a_search_that_cannot_be_read_says_so(self):
+        self.tolerate_status(400)
+        self.open("/errors")
+        self.find("#q").send_keys("sevrity:warning" + Keys.ENTER)
+        self.link("severity:warning").click()
+        self.assertEqual(self.all("#query-problem p"), [])
+
+    def test_pages_are_turned(self):
+        for n in range(60):
+            self.happen(f"many-{n:02}", service="many", times=60 - n)
+        self.counted("many-59", service="many")
+        self.open("/errors?service=many&sort=count")
+        self.assertEqual(len(self.titles()), 50)
+        self.link("older").click()
+        self.assertEqual(self.titles(), [f"many-{n}" for n in range(50, 60)])
+        self.link("first").click()
+        self.assertEqual(self.titles()[0], "many-00")
+
+    def test_an_error_is_resolved_muted_and_forgotten(self):
+        self.happened("triaged", message="a secret")
+        self.open(address("triaged"))
+        self.find("#act").click()
+        self.assertIn("RESOLVED", self.find("#title").text)
+        self.find("#undo").click()
+        self.assertNotIn("RESOLVED", self.find("#title").text)
+        self.find("#mutes summary").click()
+        self.find("#mutes [name=until]").click()
+        self.assertIn("MUTED", self.find("#title").text)
+        self.find("#mute").click()
+        self.assertNotIn("MUTED", self.find("#title").text)
+        self.find("#more > summary").click()
+        self.find("#more .forget summary").click()
+        self.tolerate_status(404)
+        self.find("#more .danger").click()
+        self.assertNotIn("a secret", self.browser.page_source)
+        self.open("/errors?state=all&q=secret")
+        self.assertIn("Nothing matches", self.text())
+
+    def test_several_are_selected_and_resolved(self):
+        for n in range(3):
+            self.happened(f"bulk-{n}", times=9 - n)
+        self.open("/errors?q=bulk&sort=count")
+        for box in self.all(".row input")[:2]:
+            box.click()
+        self.find("#bulk-act").click()
+        self.assertEqual(self.titles(), ["bulk-2"])
+        self.find("#undo").click()
+        self.assertEqual(len(self.titles()), 3)
+        self.find("[name=all]").click()
+        self.find(".acts .menu summary").click()
+        self.find("#bulk-mute").click()
+        self.assertEqual(self.titles(), [])
+
+    def test_nothing_is_offered_that_would_do_nothing(self):
+        self.open("/status")
+        dead = self.all("kbd, [data-copy], button[data-open], [data-reload]")
+        self.assertEqual([one for one in dead if one.is_displayed()], [])
+        self.find("a[data-open=keys]").click()
+        self.assertIn("How to search", self.text())
+
+
+if __name__ == "__main__":
+    unittest.main()
