@@ -15,32 +15,39 @@ class WithoutScripts(FleetTest):
         """The names of the rows, without the word of their state."""
         return [t.text.lstrip(ascii_uppercase) for t in self.all(".row .t")]
 
+    def are(self, expected):
+        self.eventually(lambda: self.titles() == expected, f"{expected}")
+
+    def shows(self, text, where="main"):
+        self.eventually(lambda: text in self.find(where).text, text)
+
     def test_errors_are_searched_filtered_and_opened(self):
         self.happened("found", message="a needle", severity="warning", times=5)
         self.happened("other", message="hay")
         self.open("/")
         self.link("shop").click()
         self.find("#q").send_keys("needle" + Keys.ENTER)
-        self.assertEqual(self.titles(), ["found"])
+        self.are(["found"])
         self.link("warning").click()
-        self.assertEqual(self.titles(), ["found"])
+        self.eventually(lambda: "severity=warning" in self.browser.current_url, "the filter")
+        self.are(["found"])
         self.link("info").click()
-        self.assertIn("Nothing matches", self.text())
+        self.shows("Nothing matches")
         self.link("Clear all filters").click()
         self.find("#sort summary").click()
         self.find("#sort .pop").find_element("partial link text", "count").click()
-        self.assertEqual(self.titles()[0], "found")
+        self.eventually(lambda: self.titles()[:1] == ["found"], "the oftenest first")
         self.link("found").click()
-        self.assertIn("a needle", self.find("#title").text)
+        self.shows("a needle", "#title")
         self.link("older").click()
-        self.assertIn("occurrence=", self.browser.current_url)
+        self.eventually(lambda: "occurrence=" in self.browser.current_url, "the one before")
 
     def test_a_search_that_cannot_be_read_says_so(self):
         self.tolerate_status(400)
         self.open("/errors")
         self.find("#q").send_keys("sevrity:warning" + Keys.ENTER)
         self.link("severity:warning").click()
-        self.assertEqual(self.all("#query-problem p"), [])
+        self.eventually(lambda: not self.all("#query-problem p"), "a search that can be read")
 
     def test_pages_are_turned(self):
         for n in range(60):
@@ -49,29 +56,29 @@ class WithoutScripts(FleetTest):
         self.open("/errors?service=many&sort=count")
         self.assertEqual(len(self.titles()), 50)
         self.link("older").click()
-        self.assertEqual(self.titles(), [f"many-{n}" for n in range(50, 60)])
+        self.are([f"many-{n}" for n in range(50, 60)])
         self.link("first").click()
-        self.assertEqual(self.titles()[0], "many-00")
+        self.eventually(lambda: self.titles()[:1] == ["many-00"], "the first page")
 
     def test_an_error_is_resolved_muted_and_forgotten(self):
         self.happened("triaged", message="a secret")
         self.open(address("triaged"))
         self.find("#act").click()
-        self.assertIn("RESOLVED", self.find("#title").text)
+        self.shows("RESOLVED", "#title")
         self.find("#undo").click()
-        self.assertNotIn("RESOLVED", self.find("#title").text)
+        self.eventually(lambda: "RESOLVED" not in self.find("#title").text, "it is open again")
         self.find("#mutes summary").click()
         self.find("#mutes [name=until]").click()
-        self.assertIn("MUTED", self.find("#title").text)
+        self.shows("MUTED", "#title")
         self.find("#mute").click()
-        self.assertNotIn("MUTED", self.find("#title").text)
+        self.eventually(lambda: "MUTED" not in self.find("#title").text, "it is open again")
         self.find("#more > summary").click()
         self.find("#more .forget summary").click()
         self.tolerate_status(404)
         self.find("#more .danger").click()
-        self.assertNotIn("a secret", self.browser.page_source)
+        self.eventually(lambda: "a secret" not in self.browser.page_source, "the text is gone")
         self.open("/errors?state=all&q=secret")
-        self.assertIn("Nothing matches", self.text())
+        self.shows("Nothing matches")
 
     def test_several_are_selected_and_resolved(self):
         for n in range(3):
@@ -80,20 +87,20 @@ class WithoutScripts(FleetTest):
         for box in self.all(".row input")[:2]:
             box.click()
         self.find("#bulk-act").click()
-        self.assertEqual(self.titles(), ["bulk-2"])
+        self.are(["bulk-2"])
         self.find("#undo").click()
-        self.assertEqual(len(self.titles()), 3)
+        self.eventually(lambda: len(self.titles()) == 3, "all are open again")
         self.find("[name=all]").click()
         self.find(".acts .menu summary").click()
         self.find("#bulk-mute").click()
-        self.assertEqual(self.titles(), [])
+        self.are([])
 
     def test_nothing_is_offered_that_would_do_nothing(self):
         self.open("/status")
         dead = self.all("kbd, [data-copy], button[data-open], [data-reload]")
         self.assertEqual([one for one in dead if one.is_displayed()], [])
         self.find("a[data-open=keys]").click()
-        self.assertIn("How to search", self.text())
+        self.shows("How to search")
 
 
 if __name__ == "__main__":
