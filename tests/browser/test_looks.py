@@ -39,10 +39,10 @@ class Looks(LooksTest):
         self.assertIn("UTC", self.find(".stats time").get_attribute("title"))
 
     def test_nothing_sticks_out_at_any_width(self):
-        for width in [390, 700, 1000, 1280]:
-            self.screen(width)
-            for path in self.pages():
-                self.open(path)
+        for path in self.pages():
+            self.open(path)
+            for width in [390, 700, 1000, 1280]:
+                self.screen(width)
                 self.assert_nothing_sticks_out(f"at {width}")
 
     def test_menus_and_dialogs_stay_on_a_narrow_screen(self):
