@@ -91,8 +91,16 @@ class BrowserTest(unittest.TestCase):
     def open(self, path="/"):
         self.browser.get((self.url or URL) + path)
 
-    def text(self):
-        return self.browser.find_element(By.TAG_NAME, "body").text
+    # A page that is alive may replace what was found before it is read or clicked: once more, then.
+
+    def text(self, selector="body"):
+        return self.eventually(lambda: [self.find(selector).text], selector)[0]
+
+    def click(self, selector):
+        self.eventually(lambda: [self.find(selector).click()], selector)
+
+    def follow(self, text):
+        self.eventually(lambda: [self.link(text).click()], text)
 
     def find(self, selector):
         return self.eventually(

@@ -67,7 +67,7 @@ class Accessibility(LooksTest):
             ]:
                 self.open(path)
                 for opener in openers:
-                    self.find(opener).click()
+                    self.click(opener)
                 self.assert_accessible(f"{path} {openers} {scheme}")
 
     def test_a_narrow_page_a_chosen_row_and_what_was_done_are_accessible(self):

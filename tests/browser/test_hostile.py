@@ -77,7 +77,7 @@ class Hostile(FleetTest):
         for path in ["/", "/errors?state=all&label=zone", "/targets", "/status", "/help"]:
             self.assert_harmless(path)
         self.open("/errors?state=all")
-        self.assertIn(MARKUP[0], self.find("#rows").text, "it is shown as the text that it is")
+        self.assertIn(MARKUP[0], self.text("#rows"), "it is shown as the text that it is")
 
     def test_every_errors_page_is_harmless(self):
         for key in self.keys:
@@ -88,11 +88,11 @@ class Hostile(FleetTest):
     def test_what_is_hostile_is_triaged_like_anything_else(self):
         for key in [MARKUP[3], MARKUP[4], RIGHT_TO_LEFT, CONTROLS]:
             self.open(address(key))
-            self.find("#act").click()
-            self.eventually(lambda: "RESOLVED" in self.find("#title").text, "the state")
-            self.find("#undo").click()
-            self.eventually(lambda: "RESOLVED" not in self.find("#title").text, "it is open again")
-            self.find("#raw summary").click()
+            self.click("#act")
+            self.eventually(lambda: "RESOLVED" in self.text("#title"), "the state")
+            self.click("#undo")
+            self.eventually(lambda: "RESOLVED" not in self.text("#title"), "it is open again")
+            self.click("#raw summary")
             self.assertFalse(self.script("return !!window.broken"))
 
     def test_what_is_searched_for_is_shown_as_text(self):

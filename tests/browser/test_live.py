@@ -86,7 +86,7 @@ class Live(FleetTest):
         self.eventually(lambda: tag() == "REGRESSED", "it is back")
         self.assertEqual(self.where(), before)
         self.post(address("other-2", "other"), act="mute")
-        self.eventually(lambda: "MUTED" in self.find("#rows").text, "the other state")
+        self.eventually(lambda: "MUTED" in self.text("#rows"), "the other state")
         self.assertEqual(self.where(), before)
 
     def test_what_a_colleague_forgets_goes_from_the_screen(self):
@@ -103,11 +103,11 @@ class Live(FleetTest):
         self.happened("followed", times=2)
         self.listen(address("followed"))
         self.happen("followed", times=40)
-        self.eventually(lambda: "42" in self.find("#stats dd").text, "the total, live")
+        self.eventually(lambda: "42" in self.text("#stats dd"), "the total, live")
         self.listen("/")
-        found = self.find("#totals").text
+        found = self.text("#totals")
         self.happen("another of them")
-        self.eventually(lambda: self.find("#totals").text != found, "the overview, live")
+        self.eventually(lambda: self.text("#totals") != found, "the overview, live")
 
     def test_targets_say_when_one_of_them_goes_away(self):
         self.listen("/targets")
@@ -127,7 +127,7 @@ class Live(FleetTest):
             self.listen("/errors?service=shop")
         # A browser has six connections for one server: with eight streams this would never come.
         self.happen("in the last tab")
-        self.eventually(lambda: "1 new error" in self.find("#more-rows").text, "the event")
+        self.eventually(lambda: "1 new error" in self.text("#more-rows"), "the event")
         for handle in self.browser.window_handles[:-1]:
             self.browser.switch_to.window(handle)
             self.assertEqual(self.script("return hidden"), [0], "streams of a tab that was hidden")

@@ -33,11 +33,11 @@ class Password(BrowserTest):
 
     def test_what_people_do_is_noted_under_their_name(self):
         self.open(PAYMENT)
-        self.find("#act").click()
+        self.click("#act")
         self.eventually(lambda: "RESOLVED" in self.text(), "the state")
-        self.assertIn("tim", self.find(".history").text)
-        self.find("#act").click()
-        self.eventually(lambda: "Resolve" in self.find("#act").text, "it is open again")
+        self.assertIn("tim", self.text(".history"))
+        self.click("#act")
+        self.eventually(lambda: "Resolve" in self.text("#act"), "it is open again")
 
 
 if __name__ == "__main__":

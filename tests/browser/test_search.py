@@ -85,10 +85,10 @@ class Search(FleetTest):
     def test_a_search_that_cannot_be_read_says_where_and_what_was_meant(self):
         self.tolerate_status(400)
         self.search("sevrity:warning")
-        self.eventually(lambda: "Did you mean" in self.find("#query-problem").text, "a suggestion")
-        self.assertEqual(self.find("#query-problem mark").text, "sevrity")
+        self.eventually(lambda: "Did you mean" in self.text("#query-problem"), "a suggestion")
+        self.assertEqual(self.text("#query-problem mark"), "sevrity")
         self.assertEqual(len(self.rows()), 4, "the last good list stays")
-        self.find("#query-problem a.mono").click()
+        self.click("#query-problem a.mono")
         self.are(["Timeout"])
         self.assertEqual(self.all("#query-problem p"), [])
         self.assertEqual(self.find("#q").get_attribute("value"), "severity:warning")
@@ -97,7 +97,7 @@ class Search(FleetTest):
         self.tolerate_status(400)
         self.open("/errors?q=%28oops")
         self.assertTrue(self.find("#query-problem mark").is_displayed())
-        self.assertIn("cannot be read", self.find("#rows").text)
+        self.assertIn("cannot be read", self.text("#rows"))
 
     def test_every_example_of_the_help_can_be_tried(self):
         self.open("/help")
@@ -137,7 +137,7 @@ class Search(FleetTest):
 
     def test_the_order_can_be_chosen_and_turned_round(self):
         def choose(order):
-            self.find("#sort summary").click()
+            self.click("#sort summary")
             self.find("#sort .pop").find_element("partial link text", order).click()
 
         choose("count")
@@ -182,7 +182,7 @@ class Pages(FleetTest):
         self.are([f"e{n:03}" for n in range(PAGE)])
         self.browser.get(self.find("#older-rows [rel=next]").get_attribute("href"))
         self.are([f"e{n:03}" for n in range(PAGE, 2 * PAGE)])
-        self.link("first").click()
+        self.follow("first")
         self.are([f"e{n:03}" for n in range(PAGE)])
 
 

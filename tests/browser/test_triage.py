@@ -8,48 +8,48 @@ from selenium.webdriver.common.keys import Keys
 
 class OneError(FleetTest):
     def state(self, word):
-        self.eventually(lambda: word in self.find("#title").text, word)
+        self.eventually(lambda: word in self.text("#title"), word)
 
     def said(self, text):
-        self.eventually(lambda: text in self.find("#said").text, text)
+        self.eventually(lambda: text in self.text("#said"), text)
 
     def test_it_is_resolved_regresses_and_keeps_its_history(self):
         self.happened("regresses", message="once")
         self.open(address("regresses"))
-        self.find("#more summary").click()
+        self.click("#more summary")
         self.find("#more [name=why]").send_keys("fixed in 1.2")
-        self.find("#more form:has([value=resolve]) button").click()
+        self.click("#more form:has([value=resolve]) button")
         self.state("RESOLVED")
-        self.assertIn("resolved by anonymous, “fixed in 1.2”", self.find("#history").text)
+        self.assertIn("resolved by anonymous, “fixed in 1.2”", self.text("#history"))
         self.happen("regresses", message="again")
         self.state("REGRESSED")
-        self.eventually(lambda: "came back" in self.find("#history").text, "the history, live")
+        self.eventually(lambda: "came back" in self.text("#history"), "the history, live")
         self.open("/errors?state=regressed")
         self.are(["regresses"])
 
     def test_it_is_muted_from_the_menu_for_a_while_and_taken_back(self):
         self.happened("muted")
         self.open(address("muted"))
-        self.find("#mutes summary").click()
+        self.click("#mutes summary")
         self.find("#mutes [name=why]").send_keys("known")
-        self.find("#mutes [name=until]").click()
+        self.click("#mutes [name=until]")
         self.state("MUTED")
-        self.assertIn("“known”", self.find("#history").text)
-        self.find("#undo").click()
+        self.assertIn("“known”", self.text("#history"))
+        self.click("#undo")
         self.said("unmuted")
-        self.assertNotIn("MUTED", self.find("#title").text)
+        self.assertNotIn("MUTED", self.text("#title"))
 
     def test_m_mutes_for_ever_and_unmutes(self):
         self.happened("m")
         self.open(address("m"))
         self.press("m")
         self.state("MUTED")
-        self.assertIn("for ever", self.find("#history").text)
+        self.assertIn("for ever", self.text("#history"))
         self.open("/errors?q=key:m&state=muted")
         self.eventually(lambda: "m" in self.rows(), "it is among the muted")
         self.open(address("m"))
         self.press("m")
-        self.eventually(lambda: "MUTED" not in self.find("#title").text, "it is open again")
+        self.eventually(lambda: "MUTED" not in self.text("#title"), "it is open again")
 
     def test_it_is_forgotten_once_that_was_confirmed_and_its_text_is_nowhere(self):
         secret = "4111-1111-1111-1111"
@@ -58,10 +58,10 @@ class OneError(FleetTest):
         self.happened("other")
         self.open(address("forget"))
         self.assertIn(secret, self.text())
-        self.find("#more > summary").click()
+        self.click("#more > summary")
         button = self.browser.find_element("css selector", "#more .danger")
         self.assertFalse(button.is_displayed(), "it takes two steps")
-        self.find("#more .forget summary").click()
+        self.click("#more .forget summary")
         button.click()
         self.eventually(lambda: secret not in self.browser.page_source, "the text is gone")
         self.open("/errors?q=4111&state=all")
@@ -79,14 +79,14 @@ class OneError(FleetTest):
             self.open("/")
             self.open(f"/#/shop/errors/{written}")
             self.eventually(lambda: self.all("#title"), "its page")
-            self.assertIn(key, self.find("#title").text)
+            self.assertIn(key, self.text("#title"))
 
 
 class SeveralErrors(FleetTest):
     services = ["shop", "mail", "search", "keys"]
 
     def expect(self, text):
-        self.eventually(lambda: text in self.find("#said").text, text)
+        self.eventually(lambda: text in self.text("#said"), text)
 
     def test_those_that_are_selected_are_resolved_and_that_can_be_undone(self):
         for n in range(3):
@@ -95,10 +95,10 @@ class SeveralErrors(FleetTest):
         self.are(["shop-0", "shop-1", "shop-2"])
         for box in self.all(".row input")[:2]:
             box.click()
-        self.find("#bulk-act").click()
+        self.click("#bulk-act")
         self.are(["shop-2"])
         self.expect("2 errors")
-        self.find("#undo").click()
+        self.click("#undo")
         self.are(["shop-0", "shop-1", "shop-2"])
 
     def test_all_that_match_are_muted_however_few_are_on_the_page(self):
@@ -107,21 +107,21 @@ class SeveralErrors(FleetTest):
         self.counted("mail-59", service="mail")
         self.open("/errors?service=mail&q=bounced")
         self.assertEqual(len(self.rows()), 50)
-        self.find("[name=all]").click()
-        self.find(".acts .menu summary").click()
-        self.find("#bulk-mute").click()
+        self.click("[name=all]")
+        self.click(".acts .menu summary")
+        self.click("#bulk-mute")
         self.expect("59 errors")
         self.open("/errors?service=mail")
         self.are(["mail-0"])
         self.open("/errors?service=mail&state=muted")
-        self.assertIn("59", self.find("#count").text)
+        self.assertIn("59", self.text("#count"))
 
     def test_nothing_is_done_to_nothing(self):
         self.happened("search-0", service="search")
         self.open("/errors?service=search")
         self.are(["search-0"])
         self.tolerate_status(400)
-        self.find("#bulk-act").click()
+        self.click("#bulk-act")
         self.eventually(lambda: "No error is selected" in self.text(), "why")
         self.open("/errors?service=search")
         self.are(["search-0"])
@@ -149,16 +149,16 @@ class SeveralErrors(FleetTest):
         self.press(Keys.ENTER)
         self.eventually(lambda: self.all("#title"), "the page of the chosen one")
         self.press("e")
-        self.eventually(lambda: "RESOLVED" in self.find("#title").text, "resolved")
+        self.eventually(lambda: "RESOLVED" in self.text("#title"), "resolved")
         self.press("?")
         self.assertTrue(self.find("#keys").is_displayed())
         self.press("e")
         self.press(Keys.ESCAPE)
         self.eventually(lambda: not self.find("#keys").is_displayed(), "the help is closed")
-        self.assertIn("RESOLVED", self.find("#title").text, "a key within the help does nothing")
+        self.assertIn("RESOLVED", self.text("#title"), "a key within the help does nothing")
         self.press("/")
         self.press("e m j" + Keys.ESCAPE)
-        self.assertIn("RESOLVED", self.find("#title").text, "what is typed does nothing")
+        self.assertIn("RESOLVED", self.text("#title"), "what is typed does nothing")
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ class Ui(BrowserTest):
         return [row.text.split("\n")[0] for row in self.all(".row .what")]
 
     def test_a_filter_narrows_the_list_and_is_in_the_address(self):
-        self.link("warning").click()
+        self.follow("warning")
         self.eventually(lambda: len(self.all(".row")) == 1, "one warning")
         self.assertIn("severity=warning", self.browser.current_url)
         self.browser.refresh()
         self.assertEqual(len(self.all(".row")), 1)
-        self.link("warning").click()
+        self.follow("warning")
         self.eventually(lambda: len(self.all(".row")) == 3, "all again")
 
     def test_the_list_is_searched_while_typing(self):
@@ -44,8 +44,8 @@ class Ui(BrowserTest):
         self.eventually(lambda: "Nothing matches" in self.text(), "what to do next")
 
     def test_it_is_sorted_as_asked(self):
-        self.find("#sort summary").click()
-        self.link("count").click()
+        self.click("#sort summary")
+        self.follow("count")
         self.eventually(lambda: "sort=count" in self.browser.current_url, "the order")
         self.assertIn("PaymentRefused", self.classes()[0])
 
@@ -75,11 +75,11 @@ class Ui(BrowserTest):
 
     def test_the_request_can_be_sent_again(self):
         self.open(PAYMENT)
-        command = self.find("#curl").text
+        command = self.text("#curl")
         self.assertIn("curl -X POST --url 'http://shop.example/pay?order='\\''1'\\''", command)
         self.assertIn("-H 'X-Request: it'\\''s \"7\"'", command)
-        self.find("[data-copy=curl]").click()
-        self.eventually(lambda: self.find("[data-copy=curl]").text == "Copied", "the copy")
+        self.click("[data-copy=curl]")
+        self.eventually(lambda: self.text("[data-copy=curl]") == "Copied", "the copy")
 
     def test_an_error_is_resolved_and_reopened_without_leaving_it(self):
         self.addCleanup(reopen)
@@ -87,7 +87,7 @@ class Ui(BrowserTest):
         self.browser.execute_script("window.stayed = true")
         self.press("e")
         self.eventually(lambda: "RESOLVED" in self.text(), "the state")
-        self.assertIn("resolved", self.find(".history").text)
+        self.assertIn("resolved", self.text(".history"))
         # Once these were taken out of the answer on their own, and were gone.
         self.assertTrue(self.all("#instances") and self.all("#notice"), "all of the page is there")
         self.assertTrue(self.browser.execute_script("return window.stayed"))
@@ -96,9 +96,9 @@ class Ui(BrowserTest):
         self.open("/errors?state=resolved")
         self.assertEqual(len(self.all(".row")), 1)
         self.open(PAYMENT)
-        self.find("#act").click()
-        self.eventually(lambda: "Resolve" in self.find("#act").text, "it is open again")
-        self.assertIn("reopened", self.find(".history").text)
+        self.click("#act")
+        self.eventually(lambda: "Resolve" in self.text("#act"), "it is open again")
+        self.assertIn("reopened", self.text(".history"))
 
     def test_the_references_addresses_lead_to_their_errors(self):
         self.open("/#/shop/errors/numbers")
@@ -139,18 +139,18 @@ class WithoutJavaScript(BrowserTest):
     def test_everything_works_without_a_script(self):
         self.addCleanup(reopen)
         self.open("/")
-        self.link("shop").click()
+        self.follow("shop")
         self.assertEqual(len(self.all(".row")), 3)
         self.find("#q").send_keys("refused" + Keys.ENTER)
         self.eventually(lambda: len(self.all(".row")) == 1, "what was searched")
         self.assertIn("service=shop", self.browser.current_url, "filters stay")
-        self.find(".row a").click()
-        self.link("older").click()
+        self.click(".row a")
+        self.follow("older")
         self.assertIn("payment 11 was refused", self.text())
         for act, state in [("Resolve", "Reopen"), ("Reopen", "Resolve")]:
-            self.assertIn(act, self.find("#act").text)
-            self.find("#act").click()
-            self.eventually(lambda: state in self.find("#act").text, f"after {act}")
+            self.assertIn(act, self.text("#act"))
+            self.click("#act")
+            self.eventually(lambda: state in self.text("#act"), f"after {act}")
         self.assertEqual([key for key in self.all("kbd") if key.is_displayed()], [])
 
 
