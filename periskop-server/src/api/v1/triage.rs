@@ -158,13 +158,16 @@ fn read<T: Default + for<'de> Deserialize<'de>>(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<T, Problem> {
     let body = body.map_err(|refused| Problem::new(refused.status(), refused.body_text()))?;
-    if body.trim_ascii().is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(&body).map_err(|e| {
-        Problem::bad_request(format!("the body: {e}"))
+    let wrong = |why: &dyn std::fmt::Display| {
+        Problem::bad_request(format!("the body: {why}"))
             .with_suggestion("{\"by\": \"who\", \"why\": \"because\"}, or no body at all")
-    })
+    };
+    match body.trim_ascii().first() {
+        None => Ok(T::default()),
+        // A list would be taken for the members in their order.
+        Some(b'{') => serde_json::from_slice(&body).map_err(|error| wrong(&error)),
+        Some(_) => Err(wrong(&"expected an object")),
+    }
 }
 
 impl Said {
@@ -289,7 +292,7 @@ mod tests {
         assert!(deed("resolve", "").is_ok() && deed("reopen", " \n").is_ok());
         let said = deed("resolve", r#"{"by": "me", "why": null}"#).unwrap();
         assert_eq!((said.by.as_str(), said.why.as_str()), ("me", ""));
-        for wrong in ["1", "{", r#"{"By": "me"}"#, r#"{"by": 1}"#] {
+        for wrong in ["1", "{", "[null, null]", r#"{"By": "me"}"#, r#"{"by": 1}"#] {
             assert!(deed("resolve", wrong).is_err(), "{wrong}");
         }
         let long = format!(r#"{{"why": "{}"}}"#, "x".repeat(LONGEST + 1));
