@@ -23,8 +23,8 @@ use crate::handle::{Handle, ReloadError};
 use crate::ui;
 use periskop_http::{BodyLimit, Guard, Problem};
 
-/// What a request may bring along: a reason, never a payload.
-const BODY: BodyLimit = BodyLimit { bytes: 64 * 1024, patience: Duration::from_secs(10) };
+/// What a request may bring along: a reason, and the names of ten thousand errors; never a payload.
+const BODY: BodyLimit = BodyLimit { bytes: 1024 * 1024, patience: Duration::from_secs(10) };
 
 /// All routes, pages included, guarded: who may do what stands in the configuration. `on_loopback`:
 /// nothing but loopback is listened on.

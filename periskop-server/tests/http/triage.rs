@@ -89,6 +89,20 @@ async fn several_errors_are_dealt_with_at_once() {
 }
 
 #[tokio::test]
+async fn ten_thousand_errors_are_named_at_once_and_no_more() {
+    let server = Server::of(&[("s", payload(&["k"]))]).await;
+    let named = |n: usize| {
+        let name = |n| json!({"service": "s", "aggregation_key": format!("no such key {n}")});
+        json!({"errors": (0..n).map(name).collect::<Vec<_>>()}).to_string()
+    };
+    let most = server.post("/api/v1/errors/resolve", &named(10_000)).await;
+    assert_eq!((most.status, &most.json()["matched"]), (200, &json!(10_000)));
+    let more = server.post("/api/v1/errors/resolve", &named(10_001)).await;
+    assert_eq!(more.status, 400, "{}", more.body);
+    assert_eq!(server.post("/api/v1/errors/resolve", &" ".repeat(2 << 20)).await.status, 413);
+}
+
+#[tokio::test]
 async fn nobody_means_every_error_by_saying_nothing() {
     let server = Server::of(&[("s", payload(&["k"]))]).await;
     for (body, status) in [
