@@ -114,6 +114,8 @@ async fn nobody_means_every_error_by_saying_nothing() {
         (r#"{"errors": [], "state": ["open"]}"#, 400),
         (r#"{"query": "k", "state": ["closed"]}"#, 400),
         (r#"{"errors": [{"service": "s"}]}"#, 400),
+        (r#"{"errors": [["s", "k"]]}"#, 400),
+        (r#"{"errors": null, "query": "nothing has this"}"#, 200),
         (r#"{"errors": []}"#, 200),
     ] {
         let answer = server.post("/api/v1/errors/forget", body).await;

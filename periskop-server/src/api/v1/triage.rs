@@ -11,7 +11,9 @@ use periskop_core::aggregate::Act;
 use periskop_core::catalogue::Wanted;
 use periskop_core::config::parse_duration;
 use periskop_core::{AggregateId, Timestamp};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::super::json::Json;
@@ -53,6 +55,7 @@ pub(super) struct Many {
     #[schema(minimum = 1)]
     count: Option<u64>,
     /// Which errors; without it, those that `query` finds.
+    #[serde(deserialize_with = "objects")]
     errors: Option<Vec<schema::ErrorName>>,
     /// In the query language.
     query: Option<String>,
@@ -168,6 +171,17 @@ fn read<T: Default + for<'de> Deserialize<'de>>(
         Some(b'{') => serde_json::from_slice(&body).map_err(|error| wrong(&error)),
         Some(_) => Err(wrong(&"expected an object")),
     }
+}
+
+/// Names of errors, each an object: a list would be taken for its members in their order.
+fn objects<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<schema::ErrorName>>, D::Error> {
+    let Some(objects) = Option::<Vec<Map<String, Value>>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let named = objects.into_iter().map(|object| serde_json::from_value(Value::Object(object)));
+    named.collect::<Result<_, _>>().map(Some).map_err(D::Error::custom)
 }
 
 impl Said {
