@@ -1,20 +1,21 @@
 //! `http_sd_configs`: groups of targets from a URL, as JSON.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use periskop_core::config::{At, Fields, Node, Problems, format_duration};
-use periskop_core::discovery::DiscoveryError;
-use periskop_core::target::TargetGroup;
+use periskop_core::discovery::{Discovery, DiscoveryError};
 use regex::Regex;
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderName};
 use url::{ParseError, Url};
 
-use crate::config::BuildError;
+use crate::backend::{Answer, Backend};
+use crate::build::{BuildError, BuildOptions};
 use crate::groups::groups_from_json;
-use crate::http_client::{HttpClient, HttpClientConfig, HttpError, redact_text};
+use crate::http_client::{HttpClientConfig, redact_text};
+use crate::mechanism::Mechanism;
 use crate::polling::{Found, Refresh};
 
 /// Prometheus's default.
@@ -53,8 +54,18 @@ impl HttpConfig {
         Some(config)
     }
 
-    /// The item as Prometheus would print it again.
-    pub fn effective(&self) -> Node {
+    /// The URL as configured, but for a password in it.
+    fn shown_url(&self) -> String {
+        redact_text(&self.url)
+    }
+}
+
+impl Mechanism for HttpConfig {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn effective(&self) -> Node {
         let mut entries = self.http.effective();
         if !self.refresh_interval.is_zero() {
             entries.push(("refresh_interval", format_duration(self.refresh_interval).into()));
@@ -63,9 +74,13 @@ impl HttpConfig {
         Node::mapping(entries)
     }
 
-    /// The URL as configured, but for a password in it.
-    fn shown_url(&self) -> String {
-        redact_text(&self.url)
+    fn resolve_paths(&mut self, dir: &Path) {
+        self.http.resolve_paths(dir);
+    }
+
+    fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
+        let discovery = HttpDiscovery::new(self, options)?;
+        Ok(options.poll(discovery, self.refresh_interval))
     }
 }
 
@@ -102,79 +117,50 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
 
 /// Fetches the groups.
 pub struct HttpDiscovery {
-    client: HttpClient,
+    backend: Backend,
     url: Url,
     /// What is told of the URL: as configured, without a password.
     shown_url: String,
-    timeout: Duration,
+    refresh_interval: Duration,
 }
 
 impl HttpDiscovery {
-    /// Fetches from the configured URL, as `user_agent`.
+    /// Fetches from the configured URL.
     ///
     /// # Errors
     ///
     /// [`BuildError`] where URL, certificates or other settings cannot be used.
-    pub fn new(config: &HttpConfig, user_agent: &str) -> Result<Self, BuildError> {
+    pub fn new(config: &HttpConfig, options: &BuildOptions) -> Result<Self, BuildError> {
+        let refresh_interval = match config.refresh_interval {
+            Duration::ZERO => REFRESH_INTERVAL,
+            interval => interval,
+        };
         Ok(Self {
-            client: HttpClient::new(&config.http, user_agent)?,
+            backend: Backend::new(&config.http, options, refresh_interval)?,
             url: Url::parse(&config.url).map_err(BuildError::Url)?,
             shown_url: config.shown_url(),
-            timeout: match config.refresh_interval {
-                Duration::ZERO => REFRESH_INTERVAL,
-                interval => interval,
-            },
+            refresh_interval,
         })
     }
 
-    async fn fetch(&self) -> Result<Vec<u8>, DiscoveryError> {
-        let seconds = self.timeout.as_secs_f64().to_string();
-        let seconds = HeaderValue::try_from(seconds).map_err(|_| self.invalid("no interval"))?;
-        let mut response = self
-            .client
-            .get(self.url.clone())
-            .timeout(self.timeout)
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(INTERVAL_HEADER, seconds)
-            .send()
-            .await
-            .map_err(|e| self.unreachable(&e))?;
-        if response.status() != StatusCode::OK {
-            let reason = format!("server returned HTTP status {}", response.status());
-            return Err(self.invalid(reason));
-        }
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    async fn fetch(&self) -> Result<Answer, DiscoveryError> {
+        let seconds = self.refresh_interval.as_secs_f64().to_string();
+        let call = self.backend.get(self.url.clone()).limit(BODY_LIMIT);
+        let call = call.header(ACCEPT, "application/json").header(INTERVAL_HEADER, &seconds);
+        let answer = call.send().await?.ok()?;
+        let content_type = answer.header("content-type");
         if !is_json(content_type) {
-            return Err(self.invalid(format!("unsupported content type {content_type:?}")));
+            return Err(answer.invalid(format!("unsupported content type {content_type:?}")));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|e| self.unreachable(&HttpError::from(e)))?
-        {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                return Err(self.invalid(format!("longer than {BODY_LIMIT} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn invalid(&self, reason: impl Into<String>) -> DiscoveryError {
-        DiscoveryError::Invalid { endpoint: self.shown_url.clone(), reason: reason.into() }
-    }
-
-    fn unreachable(&self, error: &HttpError) -> DiscoveryError {
-        DiscoveryError::Unreachable { endpoint: self.shown_url.clone(), reason: error.to_string() }
+        Ok(answer)
     }
 }
 
 #[async_trait]
 impl Refresh for HttpDiscovery {
     async fn refresh(&mut self) -> Result<Found, DiscoveryError> {
-        let body = self.fetch().await?;
-        let mut groups: Vec<TargetGroup> =
-            groups_from_json(&body).map_err(|reason| self.invalid(reason))?;
+        let answer = self.fetch().await?;
+        let mut groups = groups_from_json(&answer.body).map_err(|reason| answer.invalid(reason))?;
         for (i, group) in groups.iter_mut().enumerate() {
             group.source = format!("{}:{i}", self.shown_url);
             group.labels.insert(URL_LABEL, self.shown_url.as_str());

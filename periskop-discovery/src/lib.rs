@@ -1,7 +1,7 @@
 //! Prometheus's service discovery and HTTP client settings.
 //!
 //! [`DiscoveryConfig`] reads the `*_sd_configs` and `static_configs` of one service and builds a
-//! [`Discovery`](periskop_core::discovery::Discovery) for each. A mechanism is one module: its
+//! [`Discovery`](periskop_core::discovery::Discovery) for each. A [`Mechanism`] is one module: its
 //! settings, and what fetches groups. Those that only fetch implement [`Refresh`] and leave
 //! time, differences and errors to [`Polling`]; so the next one is small.
 //!
@@ -9,19 +9,46 @@
 //! choosing is relabelling's work. Nor is anything cached on disk or retried between two
 //! intervals: after an error the last groups stay, for as long as it takes.
 //!
+//! Each mechanism is a cargo feature of its name; `all` has all of them.
+//!
 //! Needs a Tokio runtime with time and I/O enabled.
 
+// A build with some of the mechanisms uses some of what they share.
+#![cfg_attr(not(feature = "all"), allow(dead_code))]
+
+#[cfg(feature = "_backend")]
+mod api;
+#[cfg(feature = "_backend")]
+mod backend;
+mod build;
 mod config;
+#[cfg(feature = "dns")]
 pub mod dns_sd;
+mod environment;
+#[cfg(feature = "file")]
 pub mod file_sd;
+#[cfg(feature = "_backend")]
+mod go_json;
 mod groups;
 pub mod http_client;
+#[cfg(feature = "http")]
 pub mod http_sd;
 mod known;
+mod label;
+mod mechanism;
 mod polling;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "vultr")]
+pub mod vultr_sd;
+#[cfg(feature = "_xml")]
+mod xml;
 
-pub use config::{BuildError, BuildOptions, DiscoveryConfig};
+#[cfg(feature = "_backend")]
+pub use api::Api;
+pub use build::{BuildError, BuildOptions};
+pub use config::mechanisms;
+pub use environment::Environment;
+pub use mechanism::{DiscoveryConfig, Mechanism};
 pub use polling::{Found, Polling, Refresh};

@@ -5,7 +5,9 @@ use periskop_core::config::{At, Fields, Node, Problems};
 use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::TargetGroup;
 
+use crate::build::{BuildError, BuildOptions};
 use crate::groups::ADDRESS;
+use crate::mechanism::Mechanism;
 
 /// All `static_configs` of a service. They are one mechanism, with the sources `0`, `1`, ….
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,10 +25,19 @@ impl StaticConfig {
         }
         (!groups.is_empty()).then_some(Self { groups })
     }
+}
 
-    /// The groups as they would be written.
-    pub fn effective(&self) -> Node {
+impl Mechanism for StaticConfig {
+    fn name(&self) -> &'static str {
+        "static"
+    }
+
+    fn effective(&self) -> Node {
         Node::sequence(self.groups.iter().map(TargetGroup::to_node))
+    }
+
+    fn build(&self, _options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
+        Ok(Box::new(StaticDiscovery::new(self.clone())))
     }
 }
 

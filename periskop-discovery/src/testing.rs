@@ -12,15 +12,18 @@ use std::path::Path;
 use periskop_core::config::{self, At, Fields, Node, Problems, Value};
 use serde_json::Value as Json;
 
-use crate::config::DiscoveryConfig;
+use crate::config::mechanisms;
 use crate::dns_sd::DnsConfig;
 use crate::file_sd::Pattern;
 use crate::http_client::HttpClientConfig;
 use crate::http_sd::is_json;
+use crate::mechanism::DiscoveryConfig;
 
-/// The keys that [`DiscoveryConfig`] decodes.
-pub const KEYS: [&str; 4] =
-    ["static_configs", "file_sd_configs", "dns_sd_configs", "http_sd_configs"];
+/// Whether this build has the mechanism of a key, such as `http_sd_configs`.
+pub fn has_mechanism(key: &str) -> bool {
+    let name = key.strip_suffix("_sd_configs").or(key.strip_suffix("_configs"));
+    name.is_some_and(|name| mechanisms().contains(&name))
+}
 
 /// Files of `config/errors.json` about discovery here, or HTTP client settings of a scrape
 /// configuration.
@@ -106,7 +109,7 @@ fn probes(fixtures: &Path, tally: &mut Tally) {
         let name = format!("config/sd_probes.json/{i}");
         let root = config::parse(yaml);
         let elsewhere = root.as_ref().is_ok_and(|root| {
-            keys(root).iter().any(|key| key.ends_with("_configs") && !KEYS.contains(key))
+            keys(root).iter().any(|key| key.ends_with("_configs") && !has_mechanism(key))
         });
         if elsewhere && !yaml.starts_with("foo_") {
             tally.not_run.push(name);
@@ -185,7 +188,7 @@ fn refusal(path: &Path, ours: bool) -> Result<Option<String>, String> {
     let Some(Value::Sequence(scrapes)) = root.get("scrape_configs").map(|node| &node.value) else {
         return Ok(None);
     };
-    let elsewhere = |key: &&str| key.ends_with("_sd_configs") && !KEYS.contains(key);
+    let elsewhere = |key: &&str| key.ends_with("_sd_configs") && !has_mechanism(key);
     if !ours && scrapes.iter().any(|scrape| keys(scrape).iter().any(elsewhere)) {
         return Ok(None);
     }

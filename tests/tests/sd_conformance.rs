@@ -2,13 +2,17 @@
 //! real sockets and files.
 //!
 //! The cases are in `tests/corpus/sd-fixtures`; `SD_FIXTURES` names another folder of the same
-//! form. The end prints how many passed and failed, and names what has no mechanism here yet.
+//! form. The end prints how many passed and failed, and names what has no mechanism here.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use periskop_discovery::testing::{KEYS, Tally, config_cases};
+use futures_util::StreamExt as _;
+use periskop_discovery::testing::{Tally, config_cases, has_mechanism};
 use periskop_tests::sd::{cases, replay};
+
+/// So many cases at once: they wait more than they work.
+const AT_ONCE: usize = 8;
 
 #[tokio::test]
 async fn discovery_tells_what_prometheus_told() {
@@ -17,13 +21,15 @@ async fn discovery_tells_what_prometheus_told() {
         std::env::var_os("SD_FIXTURES").unwrap_or_else(|| "tests/corpus/sd-fixtures".into());
     let fixtures = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(named);
 
+    let (run, not_run): (Vec<_>, Vec<_>) =
+        cases(&fixtures).into_iter().partition(|case| has_mechanism(case.key()));
+    let outcomes = futures_util::stream::iter(run)
+        .map(|case| async move { (case.name.clone(), replay(&case).await) })
+        .buffered(AT_ONCE);
     let mut tally = Tally::default();
-    for case in cases(&fixtures) {
-        if KEYS.contains(&case.key()) {
-            tally.count(&case.name, replay(&case).await);
-        } else {
-            tally.not_run.push(case.name);
-        }
+    tally.not_run.extend(not_run.into_iter().map(|case| case.name));
+    for (name, outcome) in outcomes.collect::<Vec<_>>().await {
+        tally.count(name, outcome);
     }
     tally.add(config_cases(&fixtures));
     // Not `println!`: the harness swallows that when a test passes, and this is worth knowing then.

@@ -46,7 +46,7 @@ fn discover(
         ndots: 1,
     };
     let options = BuildOptions { dns, ..BuildOptions::default() };
-    DiscoveryConfig::Dns(config).build(&options).expect("nothing can be wrong with it")
+    DiscoveryConfig::new(config).build(&options).expect("nothing can be wrong with it")
 }
 
 fn a(last: u8) -> RData {

@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use hickory_resolver::proto::rr::{RData, RecordType as WireType};
 use periskop_core::config::{At, Fields, Node, Problems, format_duration};
-use periskop_core::discovery::DiscoveryError;
+use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::{Labels, TargetGroup};
 
 pub use lookup::DnsServers;
 
+use crate::build::{BuildError, BuildOptions};
 use crate::groups::ADDRESS;
+use crate::mechanism::Mechanism;
 use crate::polling::{Found, Refresh};
 use lookup::Resolver;
 
@@ -110,9 +112,15 @@ impl DnsConfig {
         fields.finish();
         Some(config)
     }
+}
 
-    /// The item as Prometheus would print it again, the type in upper case.
-    pub fn effective(&self) -> Node {
+impl Mechanism for DnsConfig {
+    fn name(&self) -> &'static str {
+        "dns"
+    }
+
+    /// The type in upper case.
+    fn effective(&self) -> Node {
         let mut entries = vec![("names", Node::sequence(&self.names))];
         if !self.refresh_interval.is_zero() {
             entries.push(("refresh_interval", format_duration(self.refresh_interval).into()));
@@ -120,6 +128,11 @@ impl DnsConfig {
         entries.push(("type", self.record_type.name().into()));
         entries.push(("port", self.port.into()));
         Node::mapping(entries)
+    }
+
+    fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
+        let discovery = DnsDiscovery::new(self.clone(), options.dns.clone());
+        Ok(options.poll(discovery, self.refresh_interval))
     }
 }
 

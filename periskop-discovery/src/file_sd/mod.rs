@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use periskop_core::config::{At, Fields, Node, Problems, format_duration};
-use periskop_core::discovery::DiscoveryError;
+use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::TargetGroup;
 
 pub use pattern::{InvalidPattern, Pattern};
 pub use watch::FileDiscovery;
 
+use crate::build::{BuildError, BuildOptions};
 use crate::groups::{groups_from_json, groups_from_yaml};
+use crate::mechanism::Mechanism;
 use crate::polling::Found;
 
 /// Prometheus's default.
@@ -53,9 +55,14 @@ impl FileConfig {
         fields.finish();
         Some(Self { files, refresh_interval })
     }
+}
 
-    /// The item as Prometheus would print it again.
-    pub fn effective(&self) -> Node {
+impl Mechanism for FileConfig {
+    fn name(&self) -> &'static str {
+        "file"
+    }
+
+    fn effective(&self) -> Node {
         let files = self.files.iter().map(|pattern| pattern.as_str());
         let mut entries = vec![("files", Node::sequence(files))];
         if !self.refresh_interval.is_zero() {
@@ -64,11 +71,15 @@ impl FileConfig {
         Node::mapping(entries)
     }
 
-    /// Takes relative patterns as relative to `dir`.
-    pub fn resolve_paths(&mut self, dir: &Path) {
+    fn resolve_paths(&mut self, dir: &Path) {
         for pattern in &mut self.files {
             pattern.resolve(dir);
         }
+    }
+
+    fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
+        let refresh_interval = options.interval(self.refresh_interval);
+        Ok(Box::new(FileDiscovery::new(Self { refresh_interval, ..self.clone() })))
     }
 }
 

@@ -23,18 +23,28 @@ pub struct RequestBuilder {
     method: Method,
     url: Url,
     headers: HeaderMap,
+    credentials: HeaderMap,
     body: Option<Bytes>,
     timeout: Option<Duration>,
 }
 
 impl RequestBuilder {
     pub(super) fn new(client: HttpClient, method: Method, url: Url) -> Self {
-        Self { client, method, url, headers: HeaderMap::new(), body: None, timeout: None }
+        let (headers, credentials) = (HeaderMap::new(), HeaderMap::new());
+        Self { client, method, url, headers, credentials, body: None, timeout: None }
     }
 
     /// Adds a header. It is sent to wherever a redirect leads, so it must be no credential.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
+        self
+    }
+
+    /// Adds a header that is a credential: it is sent to no other host than the one that is asked,
+    /// and is kept out of logs.
+    pub fn credential(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.credentials.append(name, value);
         self
     }
 
@@ -104,6 +114,7 @@ impl RequestBuilder {
         headers.insert(USER_AGENT, inner.user_agent.clone());
         if may_see_credentials(origin, &self.url) {
             replace(&mut headers, inner.own_headers().await?);
+            replace(&mut headers, self.credentials.clone());
         }
         replace(&mut headers, self.headers.clone());
         let (client, url, host) = inner.transport.client(&self.url).await?;

@@ -55,7 +55,7 @@ mod static_sd {
         }
 
         async fn discover(&mut self) -> Box<dyn Discovery> {
-            build(&DiscoveryConfig::Static(self.0.clone()))
+            build(&DiscoveryConfig::new(self.0.clone()))
         }
 
         fn can_change(&self) -> bool {
@@ -78,7 +78,7 @@ mod file_sd {
 
         fn discovery(&self) -> Box<dyn Discovery> {
             let pattern = format!("{}/*.json", self.0.path().display());
-            build(&DiscoveryConfig::File(FileConfig {
+            build(&DiscoveryConfig::new(FileConfig {
                 files: vec![Pattern::parse(&pattern).unwrap()],
                 // Only watching can be in time.
                 refresh_interval: Duration::from_secs(3600),
@@ -136,7 +136,7 @@ mod file_sd {
             let dir = tempfile::tempdir().unwrap();
             let later = dir.path().join("later");
             let pattern = format!("{}/*.yml", later.display());
-            let mut discovery = build(&DiscoveryConfig::File(FileConfig {
+            let mut discovery = build(&DiscoveryConfig::new(FileConfig {
                 files: vec![Pattern::parse(&pattern).unwrap()],
                 refresh_interval: Duration::from_millis(50),
             }));
@@ -176,7 +176,7 @@ mod http_sd {
                 http: HttpClientConfig::default(),
             };
             self.server = Some(server);
-            build(&DiscoveryConfig::Http(Box::new(config)))
+            build(&DiscoveryConfig::new(config))
         }
     }
 
@@ -188,11 +188,11 @@ mod http_sd {
             let server =
                 Server::plain(|_| (200, vec!["Content-Type: text/html".into()], "<html>".into()))
                     .await;
-            let mut discovery = build(&DiscoveryConfig::Http(Box::new(HttpConfig {
+            let mut discovery = build(&DiscoveryConfig::new(HttpConfig {
                 url: server.url("/").into(),
                 refresh_interval: Duration::from_millis(50),
                 http: HttpClientConfig::default(),
-            })));
+            }));
             let error = discovery.next().await.unwrap_err().to_string();
             assert!(error.contains("unsupported content type \"text/html\""), "{error}");
         });

@@ -216,6 +216,10 @@ mod tests {
         Config::parse(text, Path::new("/etc/periskop")).unwrap_or_else(|p| panic!("{p}"))
     }
 
+    fn mechanisms(configs: &[DiscoveryConfig]) -> Vec<&'static str> {
+        configs.iter().map(DiscoveryConfig::mechanism).collect()
+    }
+
     /// What is wrong with a file, one a line.
     fn problems(text: &str) -> Vec<String> {
         let problems = Config::parse(text, Path::new("")).err().map(|p| p.to_string());
@@ -265,12 +269,12 @@ services:
         assert_eq!(shown, "mysql://periskop@db.internal:3306/periskop");
         let [api, mock] = config.services.as_slice() else { panic!("two services") };
         assert_eq!(api.name.as_str(), "api");
-        assert!(matches!(api.discovery[..], [DiscoveryConfig::Dns(_)]));
+        assert_eq!(mechanisms(&api.discovery), ["dns"]);
         assert_eq!(api.scraper.endpoint, "/errors");
         assert_eq!(api.scraper.params["full"], ["1"]);
         assert_eq!(api.scraper.interval, Duration::from_millis(60_500));
         assert_eq!(api.scraper.timeout, Duration::from_millis(1_500));
-        assert!(matches!(mock.discovery[..], [DiscoveryConfig::Static(_)]));
+        assert_eq!(mechanisms(&mock.discovery), ["static"]);
         assert_eq!(mock.scraper.timeout, Duration::from_secs(10));
     }
 

@@ -33,6 +33,11 @@ pub(super) struct Request {
     pub(super) dns: Option<super::dns::Question>,
     #[serde(default)]
     pub(super) steps: Vec<Json>,
+    /// Environment variables that the mechanism finds.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// The address of an API that no setting has.
+    pub(super) default_base_url: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -108,7 +113,16 @@ impl Case {
 
     /// The configuration, decoded as a service's would be.
     pub(super) fn config(&self, places: &Placeholders) -> Result<DiscoveryConfig, String> {
-        let item = places.fill_json(&self.request.config);
+        let mut item = places.fill_json(&self.request.config);
+        // An API whose address is fixed is behind a proxy that leads to ours. Google's mechanism
+        // has no such settings.
+        if let (Some(_), Json::Object(fields)) = (&self.request.default_base_url, &mut item)
+            && self.key() != "gce_sd_configs"
+        {
+            fields.insert("proxy_url".into(), places.fill("http://{{HOSTPORT}}").into());
+            let tls = fields.entry("tls_config").or_insert_with(|| Json::Object(Map::new()));
+            tls["insecure_skip_verify"] = true.into();
+        }
         let section = Map::from_iter([(self.key().to_owned(), Json::Array(vec![item]))]);
         let root = Node::from_json(&Json::Object(section));
         let decode = |at: &At<'_>, problems: &mut Problems| {
@@ -132,8 +146,13 @@ impl Placeholders {
 
     /// The placeholders of a server at this address.
     pub(super) fn server(address: std::net::SocketAddr) -> Self {
+        Self::server_of("http", address)
+    }
+
+    /// The same for a server that speaks `http` or `https`.
+    pub(super) fn server_of(scheme: &str, address: std::net::SocketAddr) -> Self {
         let mut places = Self::default();
-        places.set("{{SERVER}}", format!("http://{address}"));
+        places.set("{{SERVER}}", format!("{scheme}://{address}"));
         places.set("{{HOSTPORT}}", address.to_string());
         places.set("{{HOST}}", address.ip().to_string());
         places.set("{{PORT}}", address.port().to_string());

@@ -1,4 +1,5 @@
-//! An HTTP backend that answers as written.
+//! An HTTP backend that answers as written: in plain, with TLS, and as a proxy that every host is
+//! said to be behind.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,12 +11,17 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::case::Placeholders;
 
@@ -67,26 +73,32 @@ struct Routes {
 }
 
 impl Mock {
-    /// Begins to serve on loopback. Response files are looked for in `dir`.
+    /// Begins to serve on loopback, as what each connection begins with asks for: plain HTTP, TLS
+    /// with a certificate of nobody, or `CONNECT`, whatever host that names. Response files are
+    /// looked for in `dir`; `places` are filled in as well as those of the server itself.
     ///
     /// # Panics
     ///
     /// Where loopback cannot be listened on.
-    pub async fn start(routes: Vec<Route>, dir: PathBuf) -> Self {
+    pub async fn start(scheme: &str, routes: Vec<Route>, dir: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (sender, requests) = watch::channel(0);
         let routes = Arc::new(Routes {
             routes,
             dir,
-            places: Placeholders::server(address),
+            places: Placeholders::server_of(scheme, address),
             asked: Mutex::default(),
             requests: sender,
         });
         let app = Router::new().fallback(answer).with_state(routes);
+        let tls = nobodys_certificate();
         let server = tokio::spawn(async move {
-            // It ends with the test.
-            let _ = axum::serve(listener, app).await;
+            // Connections end with it, and it with the test.
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(connection(stream, app.clone(), tls.clone()));
+            }
         });
         Self { address, requests, server }
     }
@@ -110,12 +122,65 @@ impl Drop for Mock {
     }
 }
 
+async fn connection(mut stream: TcpStream, app: Router, tls: TlsAcceptor) {
+    let mut beginning = [0; 8];
+    // More comes, or the other side is gone.
+    while let Ok(read @ 1..) = stream.peek(&mut beginning).await {
+        match &beginning[..read] {
+            b"CONNECT " => {
+                if accept_connect(&mut stream).await.is_err() {
+                    return;
+                }
+            }
+            // A TLS handshake, RFC 8446, section 5.1.
+            [0x16, ..] => {
+                if let Ok(stream) = tls.accept(stream).await {
+                    serve(stream, app).await;
+                }
+                return;
+            }
+            start if b"CONNECT ".starts_with(start) => tokio::task::yield_now().await,
+            _ => return serve(stream, app).await,
+        }
+    }
+}
+
+/// Reads to the end of the head, byte by byte: what comes then is another's.
+async fn accept_connect(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router) {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    // A client that goes away is no failure of a backend.
+    let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).await;
+}
+
+fn nobodys_certificate() -> TlsAcceptor {
+    let certificate = rcgen::generate_simple_self_signed(["nobody".to_owned()]);
+    let certificate = certificate.expect("a name is all that it needs");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certificate.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.cert.der().clone()], key.into())
+        .expect("the key is the certificate's");
+    TlsAcceptor::from(Arc::new(config))
+}
+
 async fn answer(State(routes): State<Arc<Routes>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, 16 << 20).await else { return plain(StatusCode::BAD_REQUEST) };
     routes.requests.send_modify(|n| *n += 1);
-    let uri = head.uri.to_string();
-    let Ok(url) = Url::parse(&format!("http://mock{uri}")) else {
+    // A proxy is asked with the whole address.
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let Ok(url) = Url::parse(&format!("http://mock{path}")) else {
         return plain(StatusCode::BAD_REQUEST);
     };
     let asked = Asked { method: head.method.as_str(), url: &url, headers: &head.headers, body };

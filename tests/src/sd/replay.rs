@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::TargetGroup;
-use periskop_discovery::{BuildOptions, DiscoveryConfig, dns_sd::DnsServers};
+use periskop_discovery::{BuildOptions, DiscoveryConfig, Environment, dns_sd::DnsServers};
+use reqwest::Url;
 use tokio::time::timeout;
 
 use super::case::{Case, Expected, FileStep, Placeholders};
@@ -18,6 +19,16 @@ use crate::PATIENCE;
 
 /// Where a case refreshes more than once, it does so this often instead of as configured.
 const OFTEN: Duration = Duration::from_millis(200);
+/// The fixed addresses that are asked without the settings of HTTP, so that no proxy leads to the
+/// backend of a case.
+const WITHOUT_A_PROXY: [&str; 3] = [
+    "https://compute.googleapis.com",
+    "https://login.microsoftonline.com",
+    "https://service-account.api.stackit.cloud",
+];
+/// A key that signs nothing but requests of tests.
+const RSA_KEY: &str = include_str!("rsa_key.pem");
+const RSA_KEY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sd/rsa_key.pem");
 /// Where nothing is to be told, not even an error, nothing comes for so long.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -29,7 +40,7 @@ const QUIET: Duration = Duration::from_secs(2);
 pub async fn replay(case: &Case) -> Result<(), String> {
     let run = async {
         match case.request.transport.as_str() {
-            "http" => replay_http(case).await,
+            scheme @ ("http" | "https") => replay_http(case, scheme).await,
             "dns" => replay_dns(case).await,
             "file" => replay_file(case).await,
             other => Err(format!("no backend for {other}")),
@@ -38,18 +49,68 @@ pub async fn replay(case: &Case) -> Result<(), String> {
     timeout(PATIENCE, run).await.map_err(|_| "nothing more came".to_owned())?
 }
 
-async fn replay_http(case: &Case) -> Result<(), String> {
-    let mock = Mock::start(case.request.routes.clone(), case.dir.clone()).await;
-    let places = Placeholders::server(mock.address());
+async fn replay_http(case: &Case, scheme: &str) -> Result<(), String> {
+    let mock = Mock::start(scheme, case.request.routes.clone(), case.dir.clone()).await;
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut places = Placeholders::server_of(scheme, mock.address());
+    places.set("{{DIR}}", dir.path().display().to_string());
+    places.set("{{CASE_DIR}}", case.dir.display().to_string());
+    places.set("{{RSA_KEY_FILE}}", RSA_KEY_FILE);
+    places.set("{{RSA_PRIVATE_KEY_PEM}}", RSA_KEY.replace('\n', "\\n"));
     let expected = case.expected(&places);
-    let mut config = case.config(&places)?;
-    if let (Some(_), DiscoveryConfig::Http(http)) = (&expected.sequence, &mut config) {
-        http.refresh_interval = OFTEN;
+    let config = case.config(&places)?;
+    let mut options = BuildOptions {
+        environment: environment(case, &places, dir.path()).map_err(|e| e.to_string())?,
+        refresh_interval: Some(OFTEN),
+        ..BuildOptions::default()
+    };
+    let here = Url::parse(&format!("http://{}", mock.address())).map_err(|e| e.to_string())?;
+    for origin in WITHOUT_A_PROXY {
+        options.origins.insert(origin.to_owned(), here.clone());
     }
-    let discovery = build(&config, &BuildOptions::default())?;
+    let mut discovery = build(&config, &options)?;
     match &expected.sequence {
         Some(sequence) => follow(discovery, &mock, sequence, expected.order()).await,
-        None => check_first(discovery, &expected).await,
+        None => {
+            check_first(&mut discovery, &expected).await?;
+            check_again(&mut discovery, &expected).await
+        }
+    }
+}
+
+/// What the mechanism finds in its environment: what the case says, and for Google an account.
+fn environment(case: &Case, places: &Placeholders, dir: &Path) -> std::io::Result<Environment> {
+    let variables = case.request.env.iter();
+    let mut variables: Vec<_> =
+        variables.map(|(name, value)| (name.clone(), places.fill(value))).collect();
+    if case.key() == "gce_sd_configs" {
+        let account = dir.join("account.json");
+        let json = serde_json::json!({
+            "type": "service_account",
+            "project_id": "prj",
+            "private_key_id": "1",
+            "private_key": RSA_KEY,
+            "client_email": "sd@prj.example",
+            "token_uri": places.fill("{{SERVER}}/token"),
+        });
+        fs::write(&account, json.to_string())?;
+        let account = account.display().to_string();
+        variables.push(("GOOGLE_APPLICATION_CREDENTIALS".to_owned(), account));
+    }
+    Ok(Environment::fixed(variables))
+}
+
+/// What is looked at again is the same, and is not told again.
+async fn check_again(
+    discovery: &mut Box<dyn Discovery>,
+    expected: &Expected,
+) -> Result<(), String> {
+    let Some(wanted) = &expected.groups else { return Ok(()) };
+    match timeout(OFTEN * 3, discovery.next()).await {
+        Err(_) => Ok(()),
+        Ok(Ok(groups)) => compare_groups(&told(&groups), wanted, expected.order())
+            .and(Err("what has not changed is told again".to_owned())),
+        Ok(Err(error)) => Err(format!("the second refresh failed: {error}")),
     }
 }
 
@@ -59,8 +120,8 @@ async fn replay_dns(case: &Case) -> Result<(), String> {
     let places = Placeholders::default();
     let dns = DnsServers::Fixed { servers: vec![server.address()], search: Vec::new(), ndots: 1 };
     let options = BuildOptions { dns, ..BuildOptions::default() };
-    let discovery = build(&case.config(&places)?, &options)?;
-    check_first(discovery, &case.expected(&places)).await
+    let mut discovery = build(&case.config(&places)?, &options)?;
+    check_first(&mut discovery, &case.expected(&places)).await
 }
 
 fn build(config: &DiscoveryConfig, options: &BuildOptions) -> Result<Box<dyn Discovery>, String> {
@@ -74,7 +135,10 @@ impl Expected {
 }
 
 /// One look at the backend, and what is told of it.
-async fn check_first(mut discovery: Box<dyn Discovery>, expected: &Expected) -> Result<(), String> {
+async fn check_first(
+    discovery: &mut Box<dyn Discovery>,
+    expected: &Expected,
+) -> Result<(), String> {
     match (discovery.next().await, &expected.error) {
         (Ok(groups), Some(wanted)) => Err(format!("told {groups:?}, wanted the error {wanted:?}")),
         (Err(error), Some(wanted)) if error.to_string().contains(wanted.as_str()) => Ok(()),
