@@ -123,11 +123,17 @@ impl Call {
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let too_long = || {
+            let reason = format!("longer than {limit} bytes");
+            DiscoveryError::Invalid { endpoint: shown.clone(), reason }
+        };
+        if response.content_length().is_some_and(|told| told > limit as u64) {
+            return Err(too_long());
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(e.into()))? {
             if body.len() + chunk.len() > limit {
-                let reason = format!("longer than {limit} bytes");
-                return Err(DiscoveryError::Invalid { endpoint: shown, reason });
+                return Err(too_long());
             }
             body.extend_from_slice(&chunk);
         }

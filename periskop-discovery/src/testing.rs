@@ -25,17 +25,12 @@ pub fn has_mechanism(key: &str) -> bool {
     name.is_some_and(|name| mechanisms().contains(&name))
 }
 
-/// Files of `config/errors.json` about discovery here, or HTTP client settings of a scrape
-/// configuration.
-const ERROR_FILES: [&str; 9] = [
+/// Files of `config/errors.json` without discovery that are about HTTP client settings of a scrape
+/// configuration, or static targets.
+const ERROR_FILES: [&str; 4] = [
     "bearertoken.bad.yml",
     "bearertoken_basicauth.bad.yml",
     "empty_static_config.bad.yml",
-    "http_token_file.bad.yml",
-    "http_url_bad_scheme.bad.yml",
-    "http_url_no_host.bad.yml",
-    "http_url_no_scheme.bad.yml",
-    "unknown_attr.bad.yml",
     "url_in_targetgroup.bad.yml",
 ];
 
@@ -160,40 +155,80 @@ fn static_groups(groups: &Json) -> Node {
     })))
 }
 
-/// Whole files of Prometheus that it refuses: those that our settings refuse too must be refused
-/// in its words, and those known to be about them must be refused.
+/// Whole files of Prometheus that it refuses. Those about discovery must be refused in its words.
 fn error_files(fixtures: &Path, tally: &mut Tally) {
     let errors = json(&fixtures.join("config/errors.json"));
     for case in list(&errors["cases"]) {
         let file = text(&case["file"]);
         let name = format!("config/{file}");
-        let ours = ERROR_FILES.contains(&file);
-        match refusal(&fixtures.join("config").join(file), ours) {
-            // What else a scrape configuration has is no field that is known here.
-            Ok(Some(message)) if ours || !message.contains("unknown field") => {
+        match refusal(&fixtures.join("config").join(file), ERROR_FILES.contains(&file)) {
+            Ok(Refusal::Elsewhere) => tally.not_run.push(name),
+            Ok(Refusal::None) => tally.count(name, Err("accepted".into())),
+            Ok(Refusal::Ours(message)) => {
                 tally.count(name, check_message(&message, text(&case["error_contains"])));
             }
-            Ok(None) if ours => tally.count(name, Err("accepted".into())),
-            Ok(_) => tally.not_run.push(name),
+            Err(reason) => tally.count(name, Err(reason)),
+        }
+    }
+    good_files(fixtures, tally);
+}
+
+/// Whole files that Prometheus takes: their discovery is taken here too.
+fn good_files(fixtures: &Path, tally: &mut Tally) {
+    let entries = fs::read_dir(fixtures.join("config")).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !file.ends_with(".good.yml") || !file.contains("kubernetes") && file != "conf.good.yml" {
+            continue;
+        }
+        let name = format!("config/{file}");
+        match refusal(&path, false) {
+            // What else a scrape configuration has is no field that is known here.
+            Ok(Refusal::None) => tally.count(name, Ok(())),
+            Ok(Refusal::Elsewhere) => tally.not_run.push(name),
+            Ok(Refusal::Ours(message)) if only_unknown(&message) => tally.count(name, Ok(())),
+            Ok(Refusal::Ours(message)) => tally.count(name, Err(message)),
             Err(reason) => tally.count(name, Err(reason)),
         }
     }
 }
 
-/// Why our settings of a `prometheus.yml` are refused; `None` where they are not, or where it is
-/// not known to be `ours` and there is a mechanism that is not here.
-fn refusal(path: &Path, ours: bool) -> Result<Option<String>, String> {
-    // A file that is no YAML is about YAML.
-    let Ok(root) = config::parse(&read(path)?) else { return Ok(None) };
-    let Some(Value::Sequence(scrapes)) = root.get("scrape_configs").map(|node| &node.value) else {
-        return Ok(None);
-    };
-    let elsewhere = |key: &&str| key.ends_with("_sd_configs") && !has_mechanism(key);
-    if !ours && scrapes.iter().any(|scrape| keys(scrape).iter().any(elsewhere)) {
-        return Ok(None);
-    }
-    Ok(scrapes.iter().find_map(|scrape| decode_service(scrape).err()))
+fn only_unknown(message: &str) -> bool {
+    message.lines().all(|line| line.contains("unknown field"))
 }
+
+/// What becomes of the discovery of a `prometheus.yml`.
+enum Refusal {
+    /// It is refused.
+    Ours(String),
+    /// It is taken.
+    None,
+    /// There is none, or none of this build.
+    Elsewhere,
+}
+
+fn refusal(path: &Path, ours: bool) -> Result<Refusal, String> {
+    // A file that is no YAML is about YAML.
+    let Ok(root) = config::parse(&read(path)?) else { return Ok(Refusal::Elsewhere) };
+    let Some(Value::Sequence(scrapes)) = root.get("scrape_configs").map(|node| &node.value) else {
+        return Ok(Refusal::Elsewhere);
+    };
+    let keys: Vec<_> = scrapes.iter().flat_map(keys).collect();
+    let is_discovery = |key: &&&str| key.ends_with("_sd_configs");
+    let missing = |key: &&str| NAMED_BY_MISTAKE != *key && !has_mechanism(key);
+    if !ours && (keys.iter().filter(is_discovery).count() == 0)
+        || keys.iter().filter(is_discovery).any(|key| missing(key))
+    {
+        return Ok(Refusal::Elsewhere);
+    }
+    let refused = scrapes.iter().find_map(|scrape| decode_service(scrape).err());
+    Ok(refused.map_or(Refusal::None, Refusal::Ours))
+}
+
+/// What a refusal file means to have misspelt.
+const NAMED_BY_MISTAKE: &str = "consult_sd_configs";
 
 fn dns(fixtures: &Path, tally: &mut Tally) {
     for case in list(&json(&fixtures.join("dns/config_cases.json"))) {

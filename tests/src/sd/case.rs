@@ -106,6 +106,11 @@ impl Case {
         &self.request.sd_key
     }
 
+    /// Whether its backend speaks HTTP, in plain or with TLS.
+    pub fn is_over_http(&self) -> bool {
+        ["http", "https"].contains(&self.request.transport.as_str())
+    }
+
     /// What discovery has to tell.
     pub(super) fn expected(&self, places: &Placeholders) -> Expected {
         read(&self.dir.join("expected.json"), |text| places.fill(&text))

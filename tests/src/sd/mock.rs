@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -56,9 +56,27 @@ struct BodyMatch {
     header: Option<BTreeMap<String, String>>,
 }
 
+/// What a backend does instead of answering.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Another answer, whatever is asked.
+    Answer(u16, &'static str, Vec<u8>),
+    /// The right answer, cut in half; its length is told as that of the half.
+    Half,
+    /// The right answer, cut in half by the connection's end.
+    Cut,
+    /// The connection ends without an answer.
+    Nothing,
+    /// Two gigabytes. `true`: as their length says.
+    Endless(bool),
+    /// Another place to ask.
+    Elsewhere(SocketAddr),
+}
+
 /// A running backend; dropping it stops it.
 pub struct Mock {
     address: SocketAddr,
+    routes: Arc<Routes>,
     requests: watch::Receiver<usize>,
     server: JoinHandle<()>,
 }
@@ -70,6 +88,9 @@ struct Routes {
     /// How often each route's group was asked for, by the index of its first route.
     asked: Mutex<BTreeMap<usize, usize>>,
     requests: watch::Sender<usize>,
+    fault: Mutex<Option<Fault>>,
+    /// What was asked since the last fault began: header lines as they came.
+    heard: Mutex<Vec<String>>,
 }
 
 impl Mock {
@@ -90,8 +111,10 @@ impl Mock {
             places: Placeholders::server_of(scheme, address),
             asked: Mutex::default(),
             requests: sender,
+            fault: Mutex::default(),
+            heard: Mutex::default(),
         });
-        let app = Router::new().fallback(answer).with_state(routes);
+        let app = Router::new().fallback(answer).with_state(routes.clone());
         let tls = nobodys_certificate();
         let server = tokio::spawn(async move {
             // Connections end with it, and it with the test.
@@ -100,12 +123,28 @@ impl Mock {
                 connections.spawn(connection(stream, app.clone(), tls.clone()));
             }
         });
-        Self { address, requests, server }
+        Self { address, routes, requests, server }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Begins to behave so, or no longer.
+    pub fn behave(&self, fault: Option<Fault>) {
+        *self.routes.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        self.routes.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// How many requests have come.
+    pub fn asked(&self) -> usize {
+        *self.requests.borrow()
+    }
+
+    /// The headers of all requests since it last began to behave otherwise.
+    pub fn heard(&self) -> Vec<String> {
+        self.routes.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until this many requests have come.
@@ -178,18 +217,63 @@ async fn answer(State(routes): State<Arc<Routes>>, request: Request) -> Response
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, 16 << 20).await else { return plain(StatusCode::BAD_REQUEST) };
     routes.requests.send_modify(|n| *n += 1);
+    routes.hear(&head.headers);
     // A proxy is asked with the whole address.
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let Ok(url) = Url::parse(&format!("http://mock{path}")) else {
         return plain(StatusCode::BAD_REQUEST);
     };
     let asked = Asked { method: head.method.as_str(), url: &url, headers: &head.headers, body };
-    match routes.find(&asked) {
+    let right = match routes.find(&asked) {
         None => plain(StatusCode::NOT_FOUND),
         Some(route) if !has_headers(&head.headers, &route.headers) => {
             plain(StatusCode::UNAUTHORIZED)
         }
         Some(route) => routes.response(route),
+    };
+    let fault = routes.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match fault {
+        None => right,
+        Some(fault) => spoil(right, fault).await,
+    }
+}
+
+/// What comes of the right answer.
+async fn spoil(right: Response<Body>, fault: Fault) -> Response<Body> {
+    let (mut head, body) = right.into_parts();
+    let whole = to_bytes(body, 16 << 20).await.unwrap_or_default();
+    let half = whole.slice(..whole.len() / 2);
+    let broken = || Err(std::io::Error::other("cut off"));
+    head.headers.insert("connection", HeaderValue::from_static("close"));
+    match fault {
+        Fault::Answer(status, content_type, body) => {
+            let response = Response::builder().status(status).header("content-type", content_type);
+            response.body(body.into()).unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY))
+        }
+        Fault::Half => Response::from_parts(head, half.into()),
+        Fault::Cut => {
+            head.headers.insert("content-length", HeaderValue::from(whole.len() + 1));
+            let chunks = [Ok(half), broken()];
+            Response::from_parts(head, Body::from_stream(futures_util::stream::iter(chunks)))
+        }
+        Fault::Nothing => {
+            let chunks: [Result<Bytes, _>; 1] = [broken()];
+            Response::new(Body::from_stream(futures_util::stream::iter(chunks)))
+        }
+        Fault::Endless(told) => {
+            const CHUNK: usize = 1 << 20;
+            if told {
+                head.headers.insert("content-length", HeaderValue::from(CHUNK << 11));
+            }
+            let chunk = Bytes::from(vec![b' '; CHUNK]);
+            let chunks = std::iter::repeat_n(chunk, 1 << 11).map(Ok::<_, std::io::Error>);
+            Response::from_parts(head, Body::from_stream(futures_util::stream::iter(chunks)))
+        }
+        Fault::Elsewhere(address) => {
+            let place = format!("http://{address}/elsewhere");
+            let response = Response::builder().status(StatusCode::FOUND).header("location", place);
+            response.body(Body::empty()).unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY))
+        }
     }
 }
 
@@ -201,6 +285,15 @@ struct Asked<'a> {
 }
 
 impl Routes {
+    fn hear(&self, headers: &HeaderMap) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.extend(
+            headers.iter().map(|(name, value)| {
+                format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+            }),
+        );
+    }
+
     fn find(&self, asked: &Asked<'_>) -> Option<&Route> {
         let matching = |with_body: bool| {
             self.routes

@@ -6,9 +6,11 @@
 mod case;
 mod compare;
 pub mod dns;
+mod hostile;
 pub mod mock;
 mod replay;
 
 pub use case::{Case, cases};
 pub use compare::{ExpectedGroup, State};
+pub use hostile::{endure, endure_a_flood};
 pub use replay::replay;

@@ -18,7 +18,7 @@ use super::mock::Mock;
 use crate::PATIENCE;
 
 /// Where a case refreshes more than once, it does so this often instead of as configured.
-const OFTEN: Duration = Duration::from_millis(200);
+pub(super) const OFTEN: Duration = Duration::from_millis(200);
 /// The fixed addresses that are asked without the settings of HTTP, so that no proxy leads to the
 /// backend of a case.
 const WITHOUT_A_PROXY: [&str; 3] = [
@@ -49,7 +49,28 @@ pub async fn replay(case: &Case) -> Result<(), String> {
     timeout(PATIENCE, run).await.map_err(|_| "nothing more came".to_owned())?
 }
 
+/// A case of an HTTP backend that runs.
+pub(super) struct Running {
+    pub(super) mock: Mock,
+    pub(super) discovery: Box<dyn Discovery>,
+    pub(super) expected: Expected,
+    /// What the mechanism reads is here.
+    _dir: tempfile::TempDir,
+}
+
 async fn replay_http(case: &Case, scheme: &str) -> Result<(), String> {
+    let Running { mock, mut discovery, expected, .. } = start(case, scheme).await?;
+    match &expected.sequence {
+        Some(sequence) => follow(discovery, &mock, sequence, expected.order()).await,
+        None => {
+            check_first(&mut discovery, &expected).await?;
+            check_again(&mut discovery, &expected).await
+        }
+    }
+}
+
+/// Starts a case's backend, and the discovery that asks it.
+pub(super) async fn start(case: &Case, scheme: &str) -> Result<Running, String> {
     let mock = Mock::start(scheme, case.request.routes.clone(), case.dir.clone()).await;
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut places = Placeholders::server_of(scheme, mock.address());
@@ -68,14 +89,8 @@ async fn replay_http(case: &Case, scheme: &str) -> Result<(), String> {
     for origin in WITHOUT_A_PROXY {
         options.origins.insert(origin.to_owned(), here.clone());
     }
-    let mut discovery = build(&config, &options)?;
-    match &expected.sequence {
-        Some(sequence) => follow(discovery, &mock, sequence, expected.order()).await,
-        None => {
-            check_first(&mut discovery, &expected).await?;
-            check_again(&mut discovery, &expected).await
-        }
-    }
+    let discovery = build(&config, &options)?;
+    Ok(Running { mock, discovery, expected, _dir: dir })
 }
 
 /// What the mechanism finds in its environment: what the case says, and for Google an account.
@@ -129,13 +144,13 @@ fn build(config: &DiscoveryConfig, options: &BuildOptions) -> Result<Box<dyn Dis
 }
 
 impl Expected {
-    fn order(&self) -> Order {
+    pub(super) fn order(&self) -> Order {
         Order::from_name(self.order.as_deref())
     }
 }
 
 /// One look at the backend, and what is told of it.
-async fn check_first(
+pub(super) async fn check_first(
     discovery: &mut Box<dyn Discovery>,
     expected: &Expected,
 ) -> Result<(), String> {
@@ -250,6 +265,6 @@ fn apply(step: &FileStep, case: &Case, dir: &Path) -> std::io::Result<()> {
     }
 }
 
-fn told(groups: &[TargetGroup]) -> Vec<ExpectedGroup> {
+pub(super) fn told(groups: &[TargetGroup]) -> Vec<ExpectedGroup> {
     groups.iter().map(ExpectedGroup::from).collect()
 }
