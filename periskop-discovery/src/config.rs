@@ -1,6 +1,6 @@
 //! From the `*_sd_configs` and `static_configs` of a service to what finds its targets.
 
-use periskop_core::config::{At, Fields, Problems};
+use periskop_core::config::{self, At, Fields, Problems};
 
 use crate::mechanism::{DiscoveryConfig, Mechanism};
 use crate::static_sd::StaticConfig;
@@ -92,6 +92,20 @@ fn refuse(fields: &mut Fields<'_, '_>, key: &'static str, feature: &'static str)
 }
 
 impl DiscoveryConfig {
+    /// Reads `*_sd_configs` and `static_configs` out of a YAML text that has nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its place.
+    pub fn parse(yaml: &str) -> Result<Vec<Self>, Problems> {
+        config::decode(&config::parse(yaml)?, |at, problems| {
+            let mut fields = Fields::new(at, problems)?;
+            let all = Self::decode_all(&mut fields);
+            fields.finish();
+            Some(all)
+        })
+    }
+
     /// Takes all discovery settings out of a service's section. What is wrong with them is noted
     /// there, in Prometheus's words where it has some.
     pub fn decode_all(fields: &mut Fields<'_, '_>) -> Vec<Self> {

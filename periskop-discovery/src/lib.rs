@@ -12,6 +12,26 @@
 //! Each mechanism is a cargo feature of its name; `all` has all of them.
 //!
 //! Needs a Tokio runtime with time and I/O enabled.
+//!
+//! ```
+//! use periskop_discovery::{BuildOptions, DiscoveryConfig};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let yaml = "
+//! static_configs:
+//!   - targets: ['10.0.0.1:8080', '10.0.0.2:8080']
+//!     labels: {rack: a1}
+//! ";
+//! for config in DiscoveryConfig::parse(yaml).expect("it is valid") {
+//!     let mut discovery = config.build(&BuildOptions::default()).expect("it can be put to work");
+//!     // Whoever goes on asking is told what changes.
+//!     for group in discovery.next().await.expect("the backend answers") {
+//!         assert_eq!(group.targets.len(), 2);
+//!         assert_eq!(group.labels.get("rack"), "a1");
+//!     }
+//! }
+//! # }
+//! ```
 
 // A build with some of the mechanisms uses some of what they share.
 #![cfg_attr(not(feature = "all"), allow(dead_code))]

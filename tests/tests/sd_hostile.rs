@@ -6,10 +6,12 @@ use std::path::Path;
 
 use futures_util::StreamExt as _;
 use periskop_discovery::testing::{Tally, has_mechanism};
-use periskop_tests::sd::{Case, cases, endure, endure_a_flood};
+use periskop_tests::sd::{Case, cases, endure, endure_a_flood, endure_mutations};
 
 /// So many cases at once: they wait more than they work.
 const AT_ONCE: usize = 16;
+/// So many answers of each case have something wrong in them.
+const MUTATIONS: u64 = 20;
 
 /// Runs all cases of HTTP backends that are wanted.
 async fn run<F: Future<Output = Result<(), String>>>(
@@ -43,4 +45,9 @@ async fn an_answer_without_an_end_is_not_read_to_its_end() {
     let wanted = ["vultr/", "consul/"];
     let is_wanted = |case: &Case| wanted.iter().any(|name| case.name.starts_with(name));
     run(is_wanted, async |case| endure_a_flood(&case).await).await;
+}
+
+#[tokio::test]
+async fn an_answer_with_something_wrong_in_it_is_an_answer_or_an_error() {
+    run(|_| true, async |case| endure_mutations(&case, MUTATIONS).await).await;
 }

@@ -11,6 +11,8 @@ use super::replay::{OFTEN, check_first, start, told};
 
 /// How long a backend goes on with one fault.
 const LASTS: Duration = OFTEN.saturating_mul(4);
+/// How long one answer with something wrong in it is waited for.
+const PATIENCE: Duration = OFTEN.saturating_mul(10);
 /// An error is one line on a page.
 const LONGEST_ERROR: usize = 600;
 /// Text that no error and no other host may show: what the cases have for credentials.
@@ -68,6 +70,28 @@ pub async fn endure(case: &Case) -> Result<(), String> {
 pub async fn endure_a_flood(case: &Case) -> Result<(), String> {
     let elsewhere = Mock::start("http", Vec::new(), case.dir.clone()).await;
     endure_each(case, &elsewhere, vec![("2 GB", Fault::Endless(false))]).await
+}
+
+/// Answers with something wrong in them, over and over: whatever comes of it is told as an answer or
+/// as an error, in time.
+///
+/// # Errors
+///
+/// Which answer was too much.
+pub async fn endure_mutations(case: &Case, count: u64) -> Result<(), String> {
+    let mut running = start(case, case.request.transport.as_str()).await?;
+    for seed in 0..count {
+        running.mock.behave(Some(Fault::Mutated(seed)));
+        running.begin_anew()?;
+        match timeout(PATIENCE, running.discovery.next()).await {
+            // A mechanism that watches may wait for better.
+            Err(_) if running.mock.asked() > 0 => {}
+            Err(_) => return Err(format!("after mutation {seed} nothing is asked")),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => check_error(&format!("mutation {seed}"), &error.to_string())?,
+        }
+    }
+    Ok(())
 }
 
 async fn endure_each(

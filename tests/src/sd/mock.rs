@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::case::Placeholders;
+use super::mutate::mutate;
 
 /// A request that is expected, and its answer. Routes that expect the same are answers in order.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,6 +72,8 @@ pub enum Fault {
     Endless(bool),
     /// Another place to ask.
     Elsewhere(SocketAddr),
+    /// The right answer with something wrong in it, which this number chooses.
+    Mutated(u64),
 }
 
 /// A running backend; dropping it stops it.
@@ -135,6 +138,11 @@ impl Mock {
     pub fn behave(&self, fault: Option<Fault>) {
         *self.routes.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         self.routes.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Forgets how often what was asked for: answers begin with the first again.
+    pub fn forget(&self) {
+        self.routes.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// How many requests have come.
@@ -268,6 +276,10 @@ async fn spoil(right: Response<Body>, fault: Fault) -> Response<Body> {
             let chunk = Bytes::from(vec![b' '; CHUNK]);
             let chunks = std::iter::repeat_n(chunk, 1 << 11).map(Ok::<_, std::io::Error>);
             Response::from_parts(head, Body::from_stream(futures_util::stream::iter(chunks)))
+        }
+        Fault::Mutated(seed) => {
+            head.headers.remove("content-length");
+            Response::from_parts(head, mutate(whole.to_vec(), seed).into())
         }
         Fault::Elsewhere(address) => {
             let place = format!("http://{address}/elsewhere");

@@ -8,9 +8,10 @@ mod compare;
 pub mod dns;
 mod hostile;
 pub mod mock;
+mod mutate;
 mod replay;
 
 pub use case::{Case, cases};
 pub use compare::{ExpectedGroup, State};
-pub use hostile::{endure, endure_a_flood};
+pub use hostile::{endure, endure_a_flood, endure_mutations};
 pub use replay::replay;

@@ -54,8 +54,19 @@ pub(super) struct Running {
     pub(super) mock: Mock,
     pub(super) discovery: Box<dyn Discovery>,
     pub(super) expected: Expected,
+    config: DiscoveryConfig,
+    options: BuildOptions,
     /// What the mechanism reads is here.
     _dir: tempfile::TempDir,
+}
+
+impl Running {
+    /// Begins anew, as after a restart, and forgets how often what was asked for.
+    pub(super) fn begin_anew(&mut self) -> Result<(), String> {
+        self.discovery = build(&self.config, &self.options)?;
+        self.mock.forget();
+        Ok(())
+    }
 }
 
 async fn replay_http(case: &Case, scheme: &str) -> Result<(), String> {
@@ -90,7 +101,7 @@ pub(super) async fn start(case: &Case, scheme: &str) -> Result<Running, String> 
         options.origins.insert(origin.to_owned(), here.clone());
     }
     let discovery = build(&config, &options)?;
-    Ok(Running { mock, discovery, expected, _dir: dir })
+    Ok(Running { mock, discovery, expected, config, options, _dir: dir })
 }
 
 /// What the mechanism finds in its environment: what the case says, and for Google an account.
