@@ -154,6 +154,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// An answer that nobody sent.
+    #[cfg(test)]
+    pub(crate) fn new(shown: &str, status: StatusCode, body: &str) -> Self {
+        Self { status, headers: HeaderMap::new(), body: body.into(), shown: shown.into() }
+    }
+
     /// Itself, if its status is 200 to 299.
     pub(crate) fn success(self) -> Result<Self, DiscoveryError> {
         if self.status.is_success() { Ok(self) } else { Err(self.bad_status()) }

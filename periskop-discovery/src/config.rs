@@ -34,6 +34,7 @@ macro_rules! mechanisms {
 mechanisms! {
     "dns" => crate::dns_sd::DnsConfig,
     "file" => crate::file_sd::FileConfig,
+    "gce" => crate::gce_sd::GceConfig,
     "http" => crate::http_sd::HttpConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
@@ -50,7 +51,6 @@ const NOT_YET: &[&str] = &[
     "ecs_sd_configs",
     "elasticache_sd_configs",
     "eureka_sd_configs",
-    "gce_sd_configs",
     "hetzner_sd_configs",
     "ionos_sd_configs",
     "kubernetes_sd_configs",

@@ -47,6 +47,8 @@ pub mod dns_sd;
 mod environment;
 #[cfg(feature = "file")]
 pub mod file_sd;
+#[cfg(feature = "gce")]
+pub mod gce_sd;
 #[cfg(feature = "_backend")]
 mod go_json;
 mod groups;
@@ -56,10 +58,16 @@ pub mod http_sd;
 mod known;
 mod label;
 mod mechanism;
+#[cfg(feature = "_cloud")]
+mod metadata;
 mod polling;
+#[cfg(feature = "_cloud")]
+mod rsa_key;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "_cloud")]
+mod token;
 #[cfg(feature = "vultr")]
 pub mod vultr_sd;
 #[cfg(feature = "_xml")]

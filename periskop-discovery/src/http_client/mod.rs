@@ -32,6 +32,8 @@ use url::Url;
 pub use error::HttpError;
 pub use request::RequestBuilder;
 pub use secret::Source;
+#[cfg(feature = "_cloud")]
+pub(crate) use secret::read_text;
 pub use settings::{
     Auth, ClientCert, HeaderValues, HttpClientConfig, OAuth2Config, ProxyChoice, ProxyConfig,
     TlsConfig, TlsVersion,

@@ -61,7 +61,7 @@ impl Text for Secret {
 }
 
 /// A small file's text, trimmed as Prometheus trims it.
-pub(super) async fn read_text(path: &Path) -> Result<Secret, HttpError> {
+pub(crate) async fn read_text(path: &Path) -> Result<Secret, HttpError> {
     let failed = |reason: &str| HttpError::File { path: path.into(), reason: reason.into() };
     let owned = path.to_path_buf();
     let bytes = tokio::task::spawn_blocking(move || read_bytes(&owned))

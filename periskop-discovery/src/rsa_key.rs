@@ -1,0 +1,128 @@
+//! RSA keys as clouds hand them out, and what is signed with them.
+//!
+//! The key is never shown, nor is anything of a text that should hold one. Keys have 2048 to
+//! 4096 bits: `ring` signs with no others.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use periskop_core::config::Secret;
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+
+/// A private key for signatures by RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2).
+pub(crate) struct RsaKey(RsaKeyPair);
+
+/// What is signed: the digest of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Digest {
+    Sha256,
+    Sha512,
+}
+
+/// A key that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("holds no PEM private key")]
+    None,
+    #[error("the private key is encrypted, which is not supported: store it decrypted")]
+    Encrypted,
+    #[error("the private key is no RSA key of 2048 to 4096 bits")]
+    Unfit,
+}
+
+impl RsaKey {
+    /// The first key of a PEM text: PKCS#8 or PKCS#1.
+    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let text = String::from_utf8_lossy(pem);
+        if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(KeyError::Encrypted);
+        }
+        let pair = match PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyError::None)? {
+            PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
+            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
+            _ => return Err(KeyError::Unfit),
+        };
+        pair.map(Self).map_err(|_| KeyError::Unfit)
+    }
+
+    /// The signature of a message.
+    pub(crate) fn sign(&self, digest: Digest, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let encoding: &dyn RsaEncoding = match digest {
+            Digest::Sha256 => &RSA_PKCS1_SHA256,
+            Digest::Sha512 => &RSA_PKCS1_SHA512,
+        };
+        let mut signature = vec![0; self.0.public().modulus_len()];
+        self.0
+            .sign(encoding, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| KeyError::Unfit)?;
+        Ok(signature)
+    }
+
+    /// A signed JSON Web Token, RFC 7519; `key_id` is left out where it is empty.
+    pub(crate) fn jwt(
+        &self,
+        digest: Digest,
+        key_id: &str,
+        claims: &Value,
+    ) -> Result<Secret, KeyError> {
+        let algorithm = match digest {
+            Digest::Sha256 => "RS256",
+            Digest::Sha512 => "RS512",
+        };
+        let mut header = json!({"alg": algorithm, "typ": "JWT"});
+        if !key_id.is_empty() {
+            header["kid"] = key_id.into();
+        }
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.sign(digest, signed.as_bytes())?);
+        Ok(Secret::new(format!("{signed}.{signature}")))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use ring::signature::{KeyPair as _, UnparsedPublicKey, VerificationAlgorithm};
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512};
+
+    /// The key of the conformance tests. It signs nothing but requests of tests.
+    pub(crate) const PEM: &str = include_str!("../../tests/src/sd/rsa_key.pem");
+
+    #[test]
+    fn a_token_has_a_header_claims_and_a_signature_that_holds() {
+        let key = RsaKey::from_pem(PEM.as_bytes()).unwrap();
+        let algorithms: [(Digest, &str, &'static dyn VerificationAlgorithm); 2] = [
+            (Digest::Sha256, "RS256", &RSA_PKCS1_2048_8192_SHA256),
+            (Digest::Sha512, "RS512", &RSA_PKCS1_2048_8192_SHA512),
+        ];
+        for (digest, name, algorithm) in algorithms {
+            let token = key.jwt(digest, "k1", &json!({"iss": "me"})).unwrap();
+            let (signed, signature) = token.expose().rsplit_once('.').unwrap();
+            let (header, claims) = signed.split_once('.').unwrap();
+            let decode = |part| URL_SAFE_NO_PAD.decode(part).unwrap();
+            let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+            assert_eq!(header, json!({"alg": name, "typ": "JWT", "kid": "k1"}));
+            assert_eq!(decode(claims), br#"{"iss":"me"}"#);
+            UnparsedPublicKey::new(algorithm, key.0.public_key())
+                .verify(signed.as_bytes(), &decode(signature))
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_usable_key_is_refused_without_quoting_it() {
+        let error = |pem: &str| RsaKey::from_pem(pem.as_bytes()).err();
+        assert_eq!(error("hunter2"), Some(KeyError::None));
+        assert_eq!(error(&PEM.replace("RSA PRIVATE", "PRIVATE")), Some(KeyError::Unfit));
+        let legacy =
+            PEM.replacen('\n', "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", 1);
+        assert_eq!(error(&legacy), Some(KeyError::Encrypted));
+        let begin =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+        assert_eq!(error(begin), Some(KeyError::Encrypted));
+    }
+}
