@@ -61,7 +61,6 @@ mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
 mod polling;
-#[cfg(feature = "_cloud")]
 mod rsa_key;
 pub mod static_sd;
 #[cfg(feature = "testing")]

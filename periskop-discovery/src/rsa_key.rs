@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use periskop_core::config::Secret;
 use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
+use ring::signature::{
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ pub(crate) struct RsaKey(RsaKeyPair);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Digest {
     Sha256,
+    Sha384,
     Sha512,
 }
 
@@ -52,6 +55,7 @@ impl RsaKey {
     pub(crate) fn sign(&self, digest: Digest, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let encoding: &dyn RsaEncoding = match digest {
             Digest::Sha256 => &RSA_PKCS1_SHA256,
+            Digest::Sha384 => &RSA_PKCS1_SHA384,
             Digest::Sha512 => &RSA_PKCS1_SHA512,
         };
         let mut signature = vec![0; self.0.public().modulus_len()];
@@ -70,6 +74,7 @@ impl RsaKey {
     ) -> Result<Secret, KeyError> {
         let algorithm = match digest {
             Digest::Sha256 => "RS256",
+            Digest::Sha384 => "RS384",
             Digest::Sha512 => "RS512",
         };
         let mut header = json!({"alg": algorithm, "typ": "JWT"});

@@ -219,7 +219,7 @@ fn refusal(path: &Path, ours: bool) -> Result<Refusal, String> {
     let is_discovery = |key: &&&str| key.ends_with("_sd_configs");
     let missing = |key: &&str| NAMED_BY_MISTAKE != *key && !has_mechanism(key);
     if !ours && (keys.iter().filter(is_discovery).count() == 0)
-        || keys.iter().filter(is_discovery).any(|key| missing(key))
+        || keys.iter().filter(is_discovery).any(missing)
     {
         return Ok(Refusal::Elsewhere);
     }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use periskop_core::config::{At, Fields, Problems, Secret};
 use url::Url;
 
-use super::Source;
 use super::settings::{
     Auth, ClientCert, HeaderValues, HttpClientConfig, OAuth2Config, ProxyChoice, ProxyConfig,
     TlsConfig, TlsVersion,
 };
+use super::{JwtBearer, Source};
 
 /// Headers that belong to the protocol or have a setting of their own; prometheus/common's list.
 const RESERVED_HEADERS: [&str; 18] = [
@@ -145,6 +145,7 @@ impl OAuth2Config {
                 "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must \
                  be configured using grant-type=client_credentials",
             ),
+            jwt_bearer: JwtBearer::take(&mut fields),
             scopes: fields.string_list("scopes").unwrap_or_default(),
             token_url: fields.string("token_url").unwrap_or_default(),
             endpoint_params: fields
@@ -156,9 +157,6 @@ impl OAuth2Config {
             tls: fields.section("tls_config", TlsConfig::decode).unwrap_or_default(),
             proxy: ProxyConfig::take(&mut fields),
         };
-        if fields.string("grant_type").is_some_and(|t| !t.is_empty() && t != "client_credentials") {
-            fields.problem("grant_type", "only client_credentials is supported");
-        }
         if config.client_id.is_empty() {
             fields.problem("client_id", "oauth2 client_id must be configured");
         }

@@ -55,6 +55,9 @@ impl OAuth2Config {
         let mut entries: Entries = vec![("client_id", (&self.client_id).into())];
         let names = ["client_secret", "client_secret_file"];
         push_source(&mut entries, names, self.client_secret.as_ref());
+        if let Some(jwt) = &self.jwt_bearer {
+            jwt.push_effective(&mut entries);
+        }
         push_list(&mut entries, "scopes", self.scopes.iter().map(Node::from));
         entries.push(("token_url", redact_text(&self.token_url).into()));
         if !self.endpoint_params.is_empty() {
@@ -102,7 +105,7 @@ fn push_proxy(entries: &mut Entries, proxy: &ProxyConfig) {
     }
 }
 
-fn push_source<'a, T>(
+pub(super) fn push_source<'a, T>(
     entries: &mut Entries,
     [inline, file]: [&'static str; 2],
     source: Option<&'a Source<T>>,

@@ -13,6 +13,7 @@
 mod decode;
 mod effective;
 mod error;
+mod jwt_bearer;
 mod named;
 mod oauth2;
 mod proxy;
@@ -30,6 +31,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 pub use error::HttpError;
+pub use jwt_bearer::{Algorithm, JwtBearer};
 pub use request::RequestBuilder;
 pub use secret::Source;
 #[cfg(feature = "_cloud")]

@@ -1,4 +1,4 @@
-//! Tokens by the client credentials grant, RFC 6749, section 4.4.
+//! Tokens by the client credentials grant, RFC 6749, section 4.4, and by assertions that are signed.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::HttpError;
+use super::jwt_bearer;
 use super::settings::OAuth2Config;
 use super::transport::Transport;
 
@@ -74,7 +75,11 @@ impl TokenSource {
 
     /// The value of `Authorization`. Requests that come together wait for one fetch.
     pub(super) async fn header(&self) -> Result<HeaderValue, HttpError> {
-        let secret = match &self.config.client_secret {
+        let source = match &self.config.jwt_bearer {
+            Some(jwt) => &jwt.key,
+            None => &self.config.client_secret,
+        };
+        let secret = match source {
             Some(source) => source.read().await?,
             None => Secret::default(),
         };
@@ -93,6 +98,8 @@ impl TokenSource {
 
     async fn fetch(&self, style: &mut Option<Style>, secret: Secret) -> Result<Token, HttpError> {
         let styles = match *style {
+            // An assertion says itself who asks.
+            _ if self.config.jwt_bearer.is_some() => vec![Style::Body],
             Some(known) => vec![known],
             None => vec![Style::Header, Style::Body],
         };
@@ -119,7 +126,7 @@ impl TokenSource {
             .timeout(TIMEOUT)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(self.form(style, secret));
+            .body(self.form(style, secret).map_err(Refusal::Final)?);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
@@ -148,20 +155,27 @@ impl TokenSource {
         self.token(&body, secret.clone(), asked).map_err(Refusal::Final)
     }
 
-    fn form(&self, style: Style, secret: &Secret) -> String {
+    fn form(&self, style: Style, secret: &Secret) -> Result<String, HttpError> {
+        let OAuth2Config { client_id, scopes, .. } = &self.config;
         let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
-        if !self.config.scopes.is_empty() {
-            form.append_pair("scope", &self.config.scopes.join(" "));
-        }
-        if style == Style::Body {
-            form.append_pair("client_id", &self.config.client_id);
-            form.append_pair("client_secret", secret.expose());
+        if let Some(jwt) = &self.config.jwt_bearer {
+            let assertion = jwt.assertion(secret, client_id, self.url.as_str(), scopes)?;
+            form.append_pair("grant_type", jwt_bearer::GRANT);
+            form.append_pair("assertion", assertion.expose());
+        } else {
+            form.append_pair("grant_type", "client_credentials");
+            if !scopes.is_empty() {
+                form.append_pair("scope", &scopes.join(" "));
+            }
+            if style == Style::Body {
+                form.append_pair("client_id", client_id);
+                form.append_pair("client_secret", secret.expose());
+            }
         }
         for (name, value) in &self.config.endpoint_params {
             form.append_pair(name, value.expose());
         }
-        form.finish()
+        Ok(form.finish())
     }
 
     fn token(&self, body: &Value, secret: Secret, asked: Instant) -> Result<Token, HttpError> {

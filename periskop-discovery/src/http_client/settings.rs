@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use periskop_core::config::Secret;
 use url::Url;
 
-use super::Source;
+use super::{JwtBearer, Source};
 
 /// How to speak HTTP with a backend or a target: Prometheus's `http_config`, inlined by it into
 /// scrape and discovery settings.
@@ -55,6 +55,7 @@ impl HttpClientConfig {
             }
             Some(Auth::OAuth2(oauth2)) => {
                 oauth2.client_secret.iter_mut().for_each(|source| source.resolve_path(dir));
+                oauth2.jwt_bearer.iter_mut().for_each(|jwt| jwt.resolve_paths(dir));
                 oauth2.tls.resolve_paths(dir);
             }
             None => {}
@@ -83,7 +84,8 @@ pub enum Auth {
         /// `credentials` or `credentials_file`.
         credentials: Option<Source<Secret>>,
     },
-    /// `oauth2`, the client credentials grant of RFC 6749, section 4.4.
+    /// `oauth2`: the client credentials grant of RFC 6749, section 4.4, or the JWT bearer grant of
+    /// RFC 7523.
     OAuth2(Box<OAuth2Config>),
 }
 
@@ -94,6 +96,9 @@ pub struct OAuth2Config {
     pub client_id: String,
     /// `client_secret` or `client_secret_file`.
     pub client_secret: Option<Source<Secret>>,
+    /// `grant_type: urn:ietf:params:oauth:grant-type:jwt-bearer` and what belongs to it: a token is
+    /// signed for instead of telling a secret. `None`: the client credentials grant.
+    pub jwt_bearer: Option<JwtBearer>,
     /// `scopes`, asked for together.
     pub scopes: Vec<String>,
     /// `token_url` as configured; it is parsed when a client is built, as Prometheus does.
@@ -112,6 +117,7 @@ impl std::fmt::Debug for OAuth2Config {
         f.debug_struct("OAuth2Config")
             .field("client_id", &self.client_id)
             .field("client_secret", &self.client_secret)
+            .field("jwt_bearer", &self.jwt_bearer)
             .field("scopes", &self.scopes)
             .field("token_url", &super::redact_text(&self.token_url))
             .field("endpoint_params", &self.endpoint_params)

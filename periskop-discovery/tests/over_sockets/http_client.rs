@@ -340,6 +340,49 @@ mod oauth2 {
     }
 
     #[tokio::test]
+    async fn a_token_is_signed_for_where_the_grant_is_jwt_bearer() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+        let tokens = Server::plain(|_| token("t0", 3600)).await;
+        let server = Server::plain(|_| ok("")).await;
+        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/src/sd/rsa_key.pem");
+        let client = client(&format!(
+            "oauth2: {{client_id: me, token_url: '{}', scopes: [a, b], \
+             grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
+             client_certificate_key_file: {key}, client_certificate_key_id: k1, \
+             signature_algorithm: RS384, claims: {{level: 3, on: [yes, 'yes']}}, \
+             endpoint_params: {{tenant: x}}}}",
+            tokens.url("/token")
+        ));
+        for _ in 0..2 {
+            get(&client, server.url("/")).await.unwrap();
+            assert_eq!(server.last().header("authorization"), Some("Bearer t0"));
+        }
+        let [asked] = &tokens.asked()[..] else { panic!("one token is enough") };
+        assert_eq!(asked.header("authorization"), None);
+        let form: std::collections::HashMap<_, _> =
+            url::form_urlencoded::parse(asked.body.as_bytes()).into_owned().collect();
+        assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
+        assert_eq!(form["tenant"], "x");
+        let part = |n| -> serde_json::Value {
+            let part = form["assertion"].split('.').nth(n).unwrap();
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        assert_eq!(part(0)["alg"], "RS384");
+        assert_eq!(part(0)["kid"], "k1");
+        let mut claims = part(1);
+        let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+        assert_eq!(lifetime, 3600);
+        claims.as_object_mut().unwrap().retain(|name, _| name != "exp" && name != "iat");
+        let url = tokens.url("/token").to_string();
+        let wanted = serde_json::json!({
+            "iss": "me", "sub": "me", "aud": url, "scope": "a b", "level": 3, "on": [true, "yes"],
+        });
+        assert_eq!(claims, wanted);
+    }
+
+    #[tokio::test]
     async fn an_endpoint_that_wants_the_secret_in_the_body_gets_it_there() {
         let tokens = Server::plain(|asked| match asked.header("authorization") {
             Some(_) => (401, vec![], r#"{"error": "invalid_client"}"#.into()),
