@@ -1,9 +1,11 @@
 //! One question to an HTTP backend, with everything bounded: how long it takes, how much comes.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use periskop_core::discovery::DiscoveryError;
+use regex::Regex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -208,6 +210,16 @@ impl Answer {
     pub(crate) fn invalid(&self, reason: impl Into<String>) -> DiscoveryError {
         DiscoveryError::Invalid { endpoint: self.shown.clone(), reason: reason.into() }
     }
+}
+
+/// Whether a `Content-Type` says JSON in UTF-8. A missing one is refused as in Prometheus: an
+/// error page must not pass for an empty list.
+pub(crate) fn is_json(content_type: &str) -> bool {
+    static JSON: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"^(?i:application/json(;\s*charset=("utf-8"|utf-8))?)$"#)
+            .expect("the pattern is constant and tested")
+    });
+    JSON.is_match(content_type.trim())
 }
 
 /// A URL as errors name it: no password, and no query, which may be long or hold a token.

@@ -1,17 +1,16 @@
 //! `http_sd_configs`: groups of targets from a URL, as JSON.
 
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use periskop_core::config::{At, Fields, Node, Problems, format_duration};
 use periskop_core::discovery::{Discovery, DiscoveryError};
-use regex::Regex;
 use reqwest::header::{ACCEPT, HeaderName};
-use url::{ParseError, Url};
+use url::Url;
 
-use crate::backend::{Answer, Backend};
+pub(crate) use crate::api::check_url;
+use crate::backend::{self, Answer, Backend};
 use crate::build::{BuildError, BuildOptions};
 use crate::groups::groups_from_json;
 use crate::http_client::{HttpClientConfig, redact_text};
@@ -94,27 +93,6 @@ impl std::fmt::Debug for HttpConfig {
     }
 }
 
-/// Prometheus's rules, in its words.
-pub(crate) fn check_url(url: &str) -> Result<(), String> {
-    const SCHEME: &str = "URL scheme must be 'http' or 'https'";
-    const HOST: &str = "host is missing in URL";
-    if url.is_empty() {
-        return Err("URL is missing".into());
-    }
-    match Url::parse(url) {
-        Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => Err(SCHEME.into()),
-        // The URL standard of browsers finds a host in `http:a` and `http:///a`; Go does not.
-        Ok(_) if url.split_once("://").is_none_or(|(_, rest)| rest.starts_with('/')) => {
-            Err(HOST.into())
-        }
-        // A port beyond 65535 passes in Prometheus and fails when it is used.
-        Ok(_) | Err(ParseError::InvalidPort) => Ok(()),
-        Err(ParseError::RelativeUrlWithoutBase) => Err(SCHEME.into()),
-        Err(ParseError::EmptyHost) => Err(HOST.into()),
-        Err(error) => Err(format!("invalid URL: {error}")),
-    }
-}
-
 /// Fetches the groups.
 pub struct HttpDiscovery {
     backend: Backend,
@@ -172,9 +150,5 @@ impl Refresh for HttpDiscovery {
 /// Whether a `Content-Type` says JSON in UTF-8. A missing one is refused as in Prometheus: an
 /// error page must not pass for an empty list.
 pub fn is_json(content_type: &str) -> bool {
-    static JSON: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"^(?i:application/json(;\s*charset=("utf-8"|utf-8))?)$"#)
-            .expect("the pattern is constant and tested")
-    });
-    JSON.is_match(content_type.trim())
+    backend::is_json(content_type)
 }

@@ -55,6 +55,8 @@ mod groups;
 pub mod http_client;
 #[cfg(feature = "http")]
 pub mod http_sd;
+#[cfg(feature = "_backend")]
+mod ip;
 mod known;
 mod label;
 mod mechanism;

@@ -22,7 +22,7 @@ pub enum Source<T> {
 }
 
 impl<T> Source<T> {
-    pub(super) fn resolve_path(&mut self, dir: &Path) {
+    pub(crate) fn resolve_path(&mut self, dir: &Path) {
         if let Self::File(path) = self {
             *path = dir.join(&*path);
         }
@@ -35,7 +35,7 @@ impl<T: Text> Source<T> {
     /// # Errors
     ///
     /// [`HttpError::File`] where the file cannot be read or is not UTF-8.
-    pub(super) async fn read(&self) -> Result<Secret, HttpError> {
+    pub(crate) async fn read(&self) -> Result<Secret, HttpError> {
         match self {
             Self::Inline(value) => Ok(Secret::new(value.text())),
             Self::File(path) => read_text(path).await,
