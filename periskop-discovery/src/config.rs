@@ -32,6 +32,7 @@ macro_rules! mechanisms {
 }
 
 mechanisms! {
+    "digitalocean" => crate::digitalocean_sd::DigitalOceanConfig,
     "dns" => crate::dns_sd::DnsConfig,
     "file" => crate::file_sd::FileConfig,
     "gce" => crate::gce_sd::GceConfig,
@@ -44,7 +45,6 @@ const NOT_YET: &[&str] = &[
     "aws_sd_configs",
     "azure_sd_configs",
     "consul_sd_configs",
-    "digitalocean_sd_configs",
     "docker_sd_configs",
     "dockerswarm_sd_configs",
     "ec2_sd_configs",

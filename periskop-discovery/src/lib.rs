@@ -42,6 +42,8 @@ mod api;
 mod backend;
 mod build;
 mod config;
+#[cfg(feature = "digitalocean")]
+pub mod digitalocean_sd;
 #[cfg(feature = "dns")]
 pub mod dns_sd;
 mod environment;
