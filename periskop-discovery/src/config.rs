@@ -36,6 +36,7 @@ mechanisms! {
     "dns" => crate::dns_sd::DnsConfig,
     "file" => crate::file_sd::FileConfig,
     "gce" => crate::gce_sd::GceConfig,
+    "hetzner" => crate::hetzner_sd::HetznerConfig,
     "http" => crate::http_sd::HttpConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
@@ -52,6 +53,7 @@ const NOT_YET: &[&str] = &[
     "elasticache_sd_configs",
     "eureka_sd_configs",
     "hetzner_sd_configs",
+    "gce_sd_configs",
     "ionos_sd_configs",
     "kubernetes_sd_configs",
     "kuma_sd_configs",

@@ -54,6 +54,8 @@ pub mod gce_sd;
 #[cfg(feature = "_backend")]
 mod go_json;
 mod groups;
+#[cfg(feature = "hetzner")]
+pub mod hetzner_sd;
 pub mod http_client;
 #[cfg(feature = "http")]
 pub mod http_sd;
