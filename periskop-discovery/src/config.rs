@@ -38,6 +38,7 @@ mechanisms! {
     "gce" => crate::gce_sd::GceConfig,
     "hetzner" => crate::hetzner_sd::HetznerConfig,
     "http" => crate::http_sd::HttpConfig,
+    "ionos" => crate::ionos_sd::IonosConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -54,7 +55,6 @@ const NOT_YET: &[&str] = &[
     "eureka_sd_configs",
     "hetzner_sd_configs",
     "gce_sd_configs",
-    "ionos_sd_configs",
     "kubernetes_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",

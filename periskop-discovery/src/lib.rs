@@ -59,6 +59,8 @@ pub mod hetzner_sd;
 pub mod http_client;
 #[cfg(feature = "http")]
 pub mod http_sd;
+#[cfg(feature = "ionos")]
+pub mod ionos_sd;
 #[cfg(feature = "_backend")]
 mod ip;
 mod known;
