@@ -39,6 +39,7 @@ mechanisms! {
     "hetzner" => crate::hetzner_sd::HetznerConfig,
     "http" => crate::http_sd::HttpConfig,
     "ionos" => crate::ionos_sd::IonosConfig,
+    "linode" => crate::linode_sd::LinodeConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -58,7 +59,6 @@ const NOT_YET: &[&str] = &[
     "kubernetes_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
-    "linode_sd_configs",
     "marathon_sd_configs",
     "msk_sd_configs",
     "nerve_sd_configs",

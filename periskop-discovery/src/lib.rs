@@ -65,6 +65,8 @@ pub mod ionos_sd;
 mod ip;
 mod known;
 mod label;
+#[cfg(feature = "linode")]
+pub mod linode_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
