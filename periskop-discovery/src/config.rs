@@ -40,6 +40,7 @@ mechanisms! {
     "http" => crate::http_sd::HttpConfig,
     "ionos" => crate::ionos_sd::IonosConfig,
     "linode" => crate::linode_sd::LinodeConfig,
+    "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -69,7 +70,6 @@ const NOT_YET: &[&str] = &[
     "ovhcloud_sd_configs",
     "puppetdb_sd_configs",
     "rds_sd_configs",
-    "scaleway_sd_configs",
     "serverset_sd_configs",
     "stackit_sd_configs",
     "triton_sd_configs",
