@@ -40,6 +40,7 @@ mechanisms! {
     "http" => crate::http_sd::HttpConfig,
     "ionos" => crate::ionos_sd::IonosConfig,
     "linode" => crate::linode_sd::LinodeConfig,
+    "puppetdb" => crate::puppetdb_sd::PuppetDbConfig,
     "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
@@ -68,7 +69,6 @@ const NOT_YET: &[&str] = &[
     "openstack_sd_configs",
     "outscale_sd_configs",
     "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
     "rds_sd_configs",
     "serverset_sd_configs",
     "stackit_sd_configs",

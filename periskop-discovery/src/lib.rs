@@ -72,6 +72,8 @@ mod mechanism;
 mod metadata;
 mod polling;
 mod rsa_key;
+#[cfg(feature = "puppetdb")]
+pub mod puppetdb_sd;
 #[cfg(feature = "scaleway")]
 pub mod scaleway_sd;
 pub mod static_sd;
