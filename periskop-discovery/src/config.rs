@@ -42,6 +42,7 @@ mechanisms! {
     "linode" => crate::linode_sd::LinodeConfig,
     "puppetdb" => crate::puppetdb_sd::PuppetDbConfig,
     "scaleway" => crate::scaleway_sd::ScalewayConfig,
+    "uyuni" => crate::uyuni_sd::UyuniConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -73,7 +74,6 @@ const NOT_YET: &[&str] = &[
     "serverset_sd_configs",
     "stackit_sd_configs",
     "triton_sd_configs",
-    "uyuni_sd_configs",
 ];
 
 fn take<M: Mechanism + Clone + PartialEq>(

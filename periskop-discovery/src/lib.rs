@@ -81,6 +81,8 @@ pub mod static_sd;
 pub mod testing;
 #[cfg(feature = "_cloud")]
 mod token;
+#[cfg(feature = "uyuni")]
+pub mod uyuni_sd;
 #[cfg(feature = "vultr")]
 pub mod vultr_sd;
 #[cfg(feature = "_xml")]
