@@ -22,6 +22,10 @@ pub struct BuildOptions {
     /// Whom DNS discovery asks. Default: the servers of `/etc/resolv.conf`.
     #[cfg(feature = "dns")]
     pub dns: DnsServers,
+    /// Where the service account of the pod that we run in is: `token`, `ca.crt`, `namespace`.
+    /// Default: `/var/run/secrets/kubernetes.io/serviceaccount`.
+    #[cfg(feature = "kubernetes")]
+    pub service_account: std::path::PathBuf,
     /// How often is looked, whatever the settings say: for tests. Default: as they say.
     pub refresh_interval: Option<Duration>,
     /// Other places for APIs whose address no setting has, by the address of theirs
@@ -36,6 +40,8 @@ impl Default for BuildOptions {
             environment: Environment::Process,
             #[cfg(feature = "dns")]
             dns: DnsServers::System,
+            #[cfg(feature = "kubernetes")]
+            service_account: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
             refresh_interval: None,
             origins: BTreeMap::new(),
         }

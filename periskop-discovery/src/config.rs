@@ -43,6 +43,7 @@ mechanisms! {
     "puppetdb" => crate::puppetdb_sd::PuppetDbConfig,
     "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
+    "kubernetes" => crate::kubernetes_sd::KubernetesConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -60,6 +61,7 @@ const NOT_YET: &[&str] = &[
     "hetzner_sd_configs",
     "gce_sd_configs",
     "kubernetes_sd_configs",
+    "ionos_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
     "marathon_sd_configs",

@@ -64,6 +64,8 @@ pub mod ionos_sd;
 #[cfg(feature = "_backend")]
 mod ip;
 mod known;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes_sd;
 mod label;
 #[cfg(feature = "linode")]
 pub mod linode_sd;

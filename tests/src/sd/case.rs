@@ -33,6 +33,12 @@ pub(super) struct Request {
     pub(super) dns: Option<super::dns::Question>,
     #[serde(default)]
     pub(super) steps: Vec<Json>,
+    /// What a cluster has before discovery begins.
+    #[serde(default)]
+    pub(super) initial: super::kubernetes::Objects,
+    /// What happens to it then.
+    #[serde(default)]
+    pub(super) events: Vec<super::kubernetes::Event>,
     /// Environment variables that the mechanism finds.
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
@@ -48,6 +54,9 @@ pub(super) struct Expected {
     #[serde(default)]
     pub(super) partial: Vec<BTreeMap<String, String>>,
     pub(super) sequence: Option<Vec<Option<Vec<ExpectedGroup>>>>,
+    /// What is as right as `groups`.
+    #[serde(default)]
+    pub(super) also_accept: Vec<Vec<ExpectedGroup>>,
 }
 
 /// One action on the files of a case.

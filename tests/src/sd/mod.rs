@@ -7,9 +7,11 @@ mod case;
 mod compare;
 pub mod dns;
 mod hostile;
+pub mod kubernetes;
 pub mod mock;
 mod mutate;
 mod replay;
+mod replay_kubernetes;
 
 pub use case::{Case, cases};
 pub use compare::{ExpectedGroup, State};

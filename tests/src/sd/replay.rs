@@ -15,6 +15,7 @@ use super::case::{Case, Expected, FileStep, Placeholders};
 use super::compare::{ExpectedGroup, Order, State, compare_groups, contains_partial};
 use super::dns::DnsServer;
 use super::mock::Mock;
+use super::replay_kubernetes::replay_kubernetes;
 use crate::PATIENCE;
 
 /// Where a case refreshes more than once, it does so this often instead of as configured.
@@ -43,6 +44,7 @@ pub async fn replay(case: &Case) -> Result<(), String> {
             scheme @ ("http" | "https") => replay_http(case, scheme).await,
             "dns" => replay_dns(case).await,
             "file" => replay_file(case).await,
+            "kubernetes" => replay_kubernetes(case).await,
             other => Err(format!("no backend for {other}")),
         }
     };
@@ -150,7 +152,10 @@ async fn replay_dns(case: &Case) -> Result<(), String> {
     check_first(&mut discovery, &case.expected(&places)).await
 }
 
-fn build(config: &DiscoveryConfig, options: &BuildOptions) -> Result<Box<dyn Discovery>, String> {
+pub(super) fn build(
+    config: &DiscoveryConfig,
+    options: &BuildOptions,
+) -> Result<Box<dyn Discovery>, String> {
     config.build(options).map_err(|error| format!("cannot be built: {error}"))
 }
 
