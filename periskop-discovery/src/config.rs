@@ -34,6 +34,7 @@ macro_rules! mechanisms {
 mechanisms! {
     "digitalocean" => crate::digitalocean_sd::DigitalOceanConfig,
     "dns" => crate::dns_sd::DnsConfig,
+    "ec2" => crate::ec2_sd::Ec2Config,
     "file" => crate::file_sd::FileConfig,
     "gce" => crate::gce_sd::GceConfig,
     "hetzner" => crate::hetzner_sd::HetznerConfig,
@@ -44,6 +45,7 @@ mechanisms! {
     "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
     "kubernetes" => crate::kubernetes_sd::KubernetesConfig,
+    "lightsail" => crate::lightsail_sd::LightsailConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -54,7 +56,6 @@ const NOT_YET: &[&str] = &[
     "consul_sd_configs",
     "docker_sd_configs",
     "dockerswarm_sd_configs",
-    "ec2_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
     "eureka_sd_configs",
@@ -64,6 +65,7 @@ const NOT_YET: &[&str] = &[
     "ionos_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
+    "linode_sd_configs",
     "marathon_sd_configs",
     "msk_sd_configs",
     "nerve_sd_configs",

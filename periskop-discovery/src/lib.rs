@@ -38,6 +38,8 @@
 
 #[cfg(feature = "_backend")]
 mod api;
+#[cfg(feature = "_aws")]
+mod aws;
 #[cfg(feature = "_backend")]
 mod backend;
 mod build;
@@ -46,6 +48,8 @@ mod config;
 pub mod digitalocean_sd;
 #[cfg(feature = "dns")]
 pub mod dns_sd;
+#[cfg(feature = "ec2")]
+pub mod ec2_sd;
 mod environment;
 #[cfg(feature = "file")]
 pub mod file_sd;
@@ -69,6 +73,8 @@ pub mod kubernetes_sd;
 mod label;
 #[cfg(feature = "linode")]
 pub mod linode_sd;
+#[cfg(feature = "lightsail")]
+pub mod lightsail_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
@@ -92,6 +98,8 @@ mod xml;
 
 #[cfg(feature = "_backend")]
 pub use api::Api;
+#[cfg(feature = "_aws")]
+pub use aws::{AwsApi, AwsFilter, Clusters};
 pub use build::{BuildError, BuildOptions};
 pub use config::mechanisms;
 pub use environment::Environment;
