@@ -1,17 +1,24 @@
 //! From the groups that discovery tells to the targets of one service.
 //!
 //! A pool does no scraping and keeps no health: it answers which targets there are, and what each
-//! change of groups or of configuration changed. Only what changed is relabelled again.
+//! change of groups or of configuration changed. Only what changed is relabelled again, also within
+//! a group: many mechanisms tell one group of everything whenever one target of it changes.
+//!
+//! Invariant: what a pool answers follows from the groups it holds, not from the order in which
+//! they came.
+
+mod active;
+mod group;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-
-use hashbrown::HashMap;
 
 use crate::ids::ServiceName;
 use crate::target::{
     Labels, RelabelConfig, ScrapeSettings, Target, TargetError, TargetGroup, TargetId, relabel,
 };
+use active::{Active, Touched};
+use group::{Fate, Group, Match};
 
 /// One configured discovery of a service. Whoever drives discovery gives each a number, and
 /// another configuration another number, so that a reload shows which of them are still the same.
@@ -43,22 +50,41 @@ impl ServiceSpec {
             target_limit: 0,
         }
     }
+
+    fn discovered(&self, group: &TargetGroup, target: &Labels) -> Labels {
+        self.scrape.discovered_labels(self.name.as_str(), target, &group.labels)
+    }
+
+    /// Whether the same comes of every target.
+    fn judges_as(&self, other: &Self) -> bool {
+        (&self.name, &self.scrape, &self.relabel) == (&other.name, &other.scrape, &other.relabel)
+    }
+
+    /// What a target comes to, `None` where relabelling drops it.
+    fn judge(&self, discovered: Labels) -> Result<Option<Target>, TargetError> {
+        relabel(&self.relabel, discovered.clone())
+            .map(|labels| Target::new(&self.name, &self.scrape, discovered, labels))
+            .transpose()
+    }
 }
 
 /// The targets of one service.
+///
+/// Where several discovered targets come out the same they are one, with the discovered labels
+/// that are first in order.
 #[derive(Debug)]
 pub struct Pool {
     spec: ServiceSpec,
     /// Providers that a reload brought and that have not told anything yet.
     awaited: BTreeSet<ProviderId>,
     groups: BTreeMap<(ProviderId, String), Group>,
-    targets: HashMap<TargetId, Held>,
+    active: Active,
 }
 
 impl Pool {
     /// A pool without targets.
     pub fn new(spec: ServiceSpec) -> Self {
-        Self { spec, awaited: BTreeSet::new(), groups: BTreeMap::new(), targets: HashMap::new() }
+        Self { spec, awaited: BTreeSet::new(), groups: BTreeMap::new(), active: Active::default() }
     }
 
     /// The service as it is configured now.
@@ -77,9 +103,10 @@ impl Pool {
         for group in groups {
             self.replace(provider, group, &mut touched);
         }
-        self.awaited.remove(&provider);
-        self.drop_groups_of_departed_providers(&mut touched);
-        self.finish(touched)
+        if self.awaited.remove(&provider) {
+            self.drop_departed(&mut touched);
+        }
+        touched.change(&self.active)
     }
 
     /// Takes another configuration. Targets that come out the same stay.
@@ -87,56 +114,59 @@ impl Pool {
     /// What providers told that are gone stays until all new ones have told something, so that a
     /// change of the way in which a fleet is found does not make the fleet depart for a moment.
     pub fn reconfigure(&mut self, spec: ServiceSpec) -> PoolChange {
+        let new = |provider: &&ProviderId| !self.spec.providers.contains(provider);
+        self.awaited.extend(spec.providers.iter().filter(new));
+        self.awaited.retain(|provider| spec.providers.contains(provider));
         let old = mem::replace(&mut self.spec, spec);
-        let new = &self.spec;
-        self.awaited.retain(|provider| new.providers.contains(provider));
-        self.awaited.extend(new.providers.iter().filter(|p| !old.providers.contains(p)));
-        let same = (&old.scrape, &old.relabel) == (&new.scrape, &new.relabel);
         let mut touched = Touched::default();
-        self.drop_groups_of_departed_providers(&mut touched);
-        if !same {
-            for ((provider, _), group) in mem::take(&mut self.groups) {
-                self.release(&group.targets, &mut touched);
-                self.claim(provider, group.told, &mut touched);
+        if old.judges_as(&self.spec) {
+            self.drop_departed(&mut touched);
+        } else {
+            self.active.release_all(&mut touched);
+            for ((provider, source), group) in mem::take(&mut self.groups) {
+                if self.is_there(provider) {
+                    let group = self.claim(group.into_told(), &mut touched);
+                    self.groups.insert((provider, source), group);
+                }
             }
         }
-        self.finish(touched)
+        touched.change(&self.active)
     }
 
     /// The targets, in no order.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.targets.values().map(|held| &held.target)
+        self.active.targets()
     }
 
     /// One target.
     pub fn target(&self, id: TargetId) -> Option<&Target> {
-        self.targets.get(&id).map(|held| &held.target)
+        self.active.get(id)
     }
 
     /// How many targets there are.
     pub fn len(&self) -> usize {
-        self.targets.len()
+        self.active.len()
     }
 
     /// Whether there are no targets.
     pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+        self.active.len() == 0
     }
 
     /// What discovery found and is not scraped, by provider and source. Labels are made when they
     /// are asked for: what relabelling drops may be most of what a cluster holds.
     pub fn dropped(&self) -> impl Iterator<Item = DroppedTarget<'_>> {
         self.groups.values().flat_map(|group| {
-            group.dropped.iter().map(|dropped| DroppedTarget {
-                discovered: self.discovered(&group.told, dropped.index),
-                error: dropped.error.as_ref(),
+            group.dropped().map(|(target, error)| DroppedTarget {
+                discovered: self.spec.discovered(group.told(), target),
+                error,
             })
         })
     }
 
     /// How many are [`dropped`](Self::dropped).
     pub fn dropped_count(&self) -> usize {
-        self.groups.values().map(|group| group.dropped.len()).sum()
+        self.groups.values().map(Group::dropped_count).sum()
     }
 
     /// Why none of the targets may be scraped, if that is so.
@@ -148,90 +178,73 @@ impl Pool {
 
     fn replace(&mut self, provider: ProviderId, told: TargetGroup, touched: &mut Touched) {
         let key = (provider, told.source.clone());
-        match self.groups.get(&key) {
-            Some(old) if old.told == told => return,
+        let group = match self.groups.get(&key) {
+            None => self.claim(told, touched),
+            Some(old) if *old.told() == told => return,
             Some(_) => {
-                let old = self.groups.remove(&key);
-                self.release(&old.map(|old| old.targets).unwrap_or_default(), touched);
+                let old = self.groups.remove(&key).unwrap_or_default();
+                self.exchange(old, told, touched)
             }
-            None => {}
-        }
-        if !told.targets.is_empty() {
-            self.claim(provider, told, touched);
+        };
+        if !group.told().targets.is_empty() {
+            self.groups.insert(key, group);
         }
     }
 
-    fn drop_groups_of_departed_providers(&mut self, touched: &mut Touched) {
-        if !self.awaited.is_empty() {
-            return;
+    /// Lets what is equal in both groups be.
+    fn exchange(&mut self, mut old: Group, told: TargetGroup, touched: &mut Touched) -> Group {
+        let Match { of_new, gone } = Match::new(old.told(), &told);
+        for index in gone {
+            self.release(&old, index, touched);
         }
-        let providers = &self.spec.providers;
-        let mut gone = Vec::new();
-        self.groups.retain(|(provider, _), group| {
-            let stays = providers.contains(provider);
-            if !stays {
-                gone.append(&mut group.targets);
+        let mut fates = Vec::with_capacity(told.targets.len());
+        for (target, same) in told.targets.iter().zip(of_new) {
+            fates.push(match same {
+                Some(index) => old.take_fate(index),
+                None => self.decide(&told, target, touched),
+            });
+        }
+        Group::new(told, fates)
+    }
+
+    fn claim(&mut self, told: TargetGroup, touched: &mut Touched) -> Group {
+        let fates = told.targets.iter().map(|target| self.decide(&told, target, touched));
+        let fates = fates.collect::<Vec<_>>();
+        Group::new(told, fates)
+    }
+
+    fn decide(&mut self, group: &TargetGroup, target: &Labels, touched: &mut Touched) -> Fate {
+        match self.spec.judge(self.spec.discovered(group, target)) {
+            Ok(Some(target)) => {
+                let id = target.id();
+                self.active.hold(target, touched);
+                Fate::Active(id)
             }
-            stays
-        });
-        self.release(&gone, touched);
-    }
-
-    fn claim(&mut self, provider: ProviderId, told: TargetGroup, touched: &mut Touched) {
-        let mut group = Group { targets: Vec::new(), dropped: Vec::new(), told };
-        for index in 0..group.told.targets.len() {
-            let discovered = self.discovered(&group.told, index);
-            let target = relabel(&self.spec.relabel, discovered.clone())
-                .map(|labels| Target::new(&self.spec.name, &self.spec.scrape, discovered, labels))
-                .transpose();
-            match target {
-                Ok(Some(target)) => {
-                    group.targets.push(target.id());
-                    self.hold(target, touched);
-                }
-                Ok(None) => group.dropped.push(Dropped { index, error: None }),
-                Err(error) => group.dropped.push(Dropped { index, error: Some(error) }),
-            }
+            Ok(None) => Fate::Dropped(None),
+            Err(error) => Fate::Dropped(Some(error)),
         }
-        self.groups.insert((provider, group.told.source.clone()), group);
     }
 
-    fn discovered(&self, group: &TargetGroup, index: usize) -> Labels {
-        let ServiceSpec { name, scrape, .. } = &self.spec;
-        scrape.discovered_labels(name.as_str(), &group.targets[index], &group.labels)
+    fn release(&mut self, group: &Group, index: usize, touched: &mut Touched) {
+        if let Some((id, target)) = group.active_at(index) {
+            let discovered = || self.spec.discovered(group.told(), target);
+            self.active.release(id, discovered, touched);
+        }
     }
 
-    fn hold(&mut self, target: Target, touched: &mut Touched) {
-        let id = target.id();
-        let holders = self.targets.get(&id).map_or(0, |held| held.holders);
-        touched.before(id, holders);
-        // The newer one: equal but for what discovery says of it.
-        self.targets.insert(id, Held { target, holders: holders + 1 });
-    }
-
-    fn release(&mut self, targets: &[TargetId], touched: &mut Touched) {
-        for id in targets {
-            if let Some(held) = self.targets.get_mut(id) {
-                touched.before(*id, held.holders);
-                held.holders -= 1;
+    fn drop_departed(&mut self, touched: &mut Touched) {
+        let departed = self.groups.keys().filter(|(provider, _)| !self.is_there(*provider));
+        for key in departed.cloned().collect::<Vec<_>>() {
+            let Some(group) = self.groups.remove(&key) else { continue };
+            for index in 0..group.told().targets.len() {
+                self.release(&group, index, touched);
             }
         }
     }
 
-    fn finish(&mut self, touched: Touched) -> PoolChange {
-        let mut change = PoolChange::default();
-        for (id, was_there) in touched.0 {
-            let is_there = self.targets.get(&id).is_some_and(|held| held.holders > 0);
-            if is_there && !was_there {
-                change.added.push(id);
-            } else if !is_there
-                && let Some(held) = self.targets.remove(&id)
-                && was_there
-            {
-                change.removed.push(held.target);
-            }
-        }
-        change
+    /// Whether what a provider told still counts.
+    fn is_there(&self, provider: ProviderId) -> bool {
+        !self.awaited.is_empty() || self.spec.providers.contains(&provider)
     }
 }
 
@@ -262,37 +275,6 @@ pub struct TargetLimitExceeded {
     pub targets: usize,
     /// How many there may be.
     pub limit: usize,
-}
-
-#[derive(Debug)]
-struct Group {
-    told: TargetGroup,
-    /// The targets it holds; one that it names twice is here twice.
-    targets: Vec<TargetId>,
-    dropped: Vec<Dropped>,
-}
-
-#[derive(Debug)]
-struct Dropped {
-    index: usize,
-    error: Option<TargetError>,
-}
-
-/// A target, and how often groups name it.
-#[derive(Debug)]
-struct Held {
-    target: Target,
-    holders: usize,
-}
-
-/// Whether a target was there before the present change touched it.
-#[derive(Default)]
-struct Touched(HashMap<TargetId, bool>);
-
-impl Touched {
-    fn before(&mut self, id: TargetId, holders: usize) {
-        self.0.entry(id).or_insert(holders > 0);
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! to an address.
 
 use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -154,6 +155,16 @@ impl Target {
     /// The labels before relabelling.
     pub const fn discovered(&self) -> &Labels {
         &self.discovered
+    }
+
+    /// Only the labels before relabelling.
+    pub(super) fn into_discovered(self) -> Labels {
+        self.discovered
+    }
+
+    /// Lets it be one that was discovered as something else and came out the same; as what it was.
+    pub(super) fn replace_discovered(&mut self, discovered: Labels) -> Labels {
+        mem::replace(&mut self.discovered, discovered)
     }
 
     /// What is fetched. It never has userinfo: an `@` in an address is escaped.

@@ -1,3 +1,5 @@
+mod history;
+
 use super::*;
 
 fn group(source: &str, addresses: &[&str]) -> TargetGroup {
@@ -71,6 +73,25 @@ fn new_meta_labels_are_shown_and_change_nothing_else() {
     assert_eq!(counts(&pool.update(0, vec![told])), (0, 0));
     let target = pool.targets().next().unwrap();
     assert_eq!(target.discovered().get("__meta_dc"), "north");
+}
+
+#[test]
+fn a_target_that_several_groups_describe_is_shown_as_one_of_those_that_still_do() {
+    let told = |source: &str, dc: &str| {
+        let mut told = group(source, &["a"]);
+        told.labels.insert("__meta_dc", dc);
+        told
+    };
+    let shown =
+        |pool: &Pool| pool.targets().next().unwrap().discovered().get("__meta_dc").to_owned();
+    let mut pool = pool();
+    pool.update(0, vec![told("x", "2"), told("y", "1"), told("z", "1")]);
+    assert_eq!(shown(&pool), "1", "the first in order, whoever told it");
+    pool.update(0, vec![group("y", &[])]);
+    assert_eq!(shown(&pool), "1");
+    assert_eq!(counts(&pool.update(0, vec![group("z", &[])])), (0, 0));
+    assert_eq!(shown(&pool), "2");
+    assert_eq!(counts(&pool.update(0, vec![group("x", &[])])), (0, 1));
 }
 
 #[test]
