@@ -32,6 +32,7 @@ macro_rules! mechanisms {
 }
 
 mechanisms! {
+    "consul" => crate::consul_sd::ConsulConfig,
     "digitalocean" => crate::digitalocean_sd::DigitalOceanConfig,
     "dns" => crate::dns_sd::DnsConfig,
     "ec2" => crate::ec2_sd::Ec2Config,
@@ -40,12 +41,12 @@ mechanisms! {
     "hetzner" => crate::hetzner_sd::HetznerConfig,
     "http" => crate::http_sd::HttpConfig,
     "ionos" => crate::ionos_sd::IonosConfig,
+    "kubernetes" => crate::kubernetes_sd::KubernetesConfig,
+    "lightsail" => crate::lightsail_sd::LightsailConfig,
     "linode" => crate::linode_sd::LinodeConfig,
     "puppetdb" => crate::puppetdb_sd::PuppetDbConfig,
     "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
-    "kubernetes" => crate::kubernetes_sd::KubernetesConfig,
-    "lightsail" => crate::lightsail_sd::LightsailConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -53,19 +54,12 @@ mechanisms! {
 const NOT_YET: &[&str] = &[
     "aws_sd_configs",
     "azure_sd_configs",
-    "consul_sd_configs",
     "docker_sd_configs",
     "dockerswarm_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
     "eureka_sd_configs",
-    "hetzner_sd_configs",
-    "gce_sd_configs",
-    "kubernetes_sd_configs",
-    "ionos_sd_configs",
     "kuma_sd_configs",
-    "lightsail_sd_configs",
-    "linode_sd_configs",
     "marathon_sd_configs",
     "msk_sd_configs",
     "nerve_sd_configs",

@@ -46,6 +46,8 @@ mod build;
 mod config;
 #[cfg(feature = "digitalocean")]
 pub mod digitalocean_sd;
+#[cfg(feature = "consul")]
+pub mod consul_sd;
 #[cfg(feature = "dns")]
 pub mod dns_sd;
 #[cfg(feature = "ec2")]
@@ -93,6 +95,8 @@ mod token;
 pub mod uyuni_sd;
 #[cfg(feature = "vultr")]
 pub mod vultr_sd;
+#[cfg(feature = "_watching")]
+mod watching;
 #[cfg(feature = "_xml")]
 mod xml;
 

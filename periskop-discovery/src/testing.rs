@@ -90,6 +90,8 @@ pub fn config_cases(fixtures: &Path) -> Tally {
     let mut tally = Tally::default();
     probes(fixtures, &mut tally);
     error_files(fixtures, &mut tally);
+    #[cfg(feature = "consul")]
+    consul(fixtures, &mut tally);
     dns(fixtures, &mut tally);
     path_patterns(fixtures, &mut tally);
     content_types(fixtures, &mut tally);
@@ -229,6 +231,26 @@ fn refusal(path: &Path, ours: bool) -> Result<Refusal, String> {
 
 /// What a refusal file means to have misspelt.
 const NAMED_BY_MISTAKE: &str = "consult_sd_configs";
+
+#[cfg(feature = "consul")]
+fn consul(fixtures: &Path, tally: &mut Tally) {
+    use crate::consul_sd::ConsulConfig;
+
+    for case in list(&json(&fixtures.join("consul/config_cases.json"))) {
+        let decoded = config::parse(text(&case["config_yaml"]))
+            .map_err(|problem| problem.to_string())
+            .and_then(|root| {
+                config::decode(&root, ConsulConfig::decode).map_err(|e| e.to_string())
+            });
+        let outcome = match (decoded, case["error"].as_str()) {
+            (Ok(_), None) => Ok(()),
+            (Ok(_), Some(wanted)) => Err(format!("accepted, wanted {wanted:?}")),
+            (Err(message), None) => Err(format!("refused: {message}")),
+            (Err(message), Some(wanted)) => check_message(&message, wanted),
+        };
+        tally.count(format!("consul/config_cases.json {}", text(&case["name"])), outcome);
+    }
+}
 
 fn dns(fixtures: &Path, tally: &mut Tally) {
     for case in list(&json(&fixtures.join("dns/config_cases.json"))) {
