@@ -44,10 +44,10 @@ mod aws;
 mod backend;
 mod build;
 mod config;
-#[cfg(feature = "digitalocean")]
-pub mod digitalocean_sd;
 #[cfg(feature = "consul")]
 pub mod consul_sd;
+#[cfg(feature = "digitalocean")]
+pub mod digitalocean_sd;
 #[cfg(feature = "dns")]
 pub mod dns_sd;
 #[cfg(feature = "ec2")]
@@ -73,17 +73,17 @@ mod known;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes_sd;
 mod label;
-#[cfg(feature = "linode")]
-pub mod linode_sd;
 #[cfg(feature = "lightsail")]
 pub mod lightsail_sd;
+#[cfg(feature = "linode")]
+pub mod linode_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
 mod polling;
-mod rsa_key;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;
+mod rsa_key;
 #[cfg(feature = "scaleway")]
 pub mod scaleway_sd;
 pub mod static_sd;
