@@ -1,16 +1,29 @@
 //! What has been told, and what a new look at things changes about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 use periskop_core::target::TargetGroup;
 
 use crate::polling::Found;
 
 /// The groups that the caller knows, by source.
+///
+/// Of each only a hash is kept, keyed by chance: there may be a hundred thousand targets, which the
+/// caller keeps, and another copy of them costs more than all else that is done about a look. That
+/// a change is missed is as likely as to guess 64 bits.
 #[derive(Default)]
 pub(crate) struct Known {
-    groups: BTreeMap<String, TargetGroup>,
-    told_once: bool,
+    hashes: HashMap<String, Hash>,
+    hasher: RandomState,
+    /// How many looks there were.
+    looks: u64,
+}
+
+struct Hash {
+    of_group: u64,
+    /// The look at which it was last found, or not looked for.
+    seen: u64,
 }
 
 impl Known {
@@ -18,24 +31,36 @@ impl Known {
     /// always told, be it empty. A source that is found no more is told as a group without
     /// targets, unless looking for it has failed.
     pub(crate) fn update(&mut self, found: &mut Found) -> Option<Vec<TargetGroup>> {
-        let kept: BTreeSet<String> = found.kept.drain(..).collect();
-        let mut seen = BTreeSet::new();
-        let mut changed = Vec::new();
-        for group in found.groups.drain(..) {
-            seen.insert(group.source.clone());
-            if self.groups.get(&group.source) != Some(&group) {
-                self.groups.insert(group.source.clone(), group.clone());
-                changed.push(group);
+        self.looks += 1;
+        let look = self.looks;
+        for source in found.kept.drain(..) {
+            if let Some(known) = self.hashes.get_mut(&source) {
+                known.seen = look;
             }
         }
-        let is_gone = |source: &String| !seen.contains(source) && !kept.contains(source);
-        let gone: Vec<String> = self.groups.keys().filter(|s| is_gone(s)).cloned().collect();
-        for source in gone {
-            self.groups.remove(&source);
-            changed.push(TargetGroup { source, ..TargetGroup::default() });
+        let mut changed = Vec::new();
+        for group in found.groups.drain(..) {
+            let of_group = self.hasher.hash_one((&group.targets, &group.labels));
+            match self.hashes.get_mut(&group.source) {
+                Some(known) => {
+                    known.seen = look;
+                    if known.of_group != of_group {
+                        known.of_group = of_group;
+                        changed.push(group);
+                    }
+                }
+                None => {
+                    self.hashes.insert(group.source.clone(), Hash { of_group, seen: look });
+                    changed.push(group);
+                }
+            }
         }
-        let first = !std::mem::replace(&mut self.told_once, true);
-        (first || !changed.is_empty()).then_some(changed)
+        let gone = self.hashes.extract_if(|_, known| known.seen < look);
+        let mut gone: Vec<String> = gone.map(|(source, _)| source).collect();
+        gone.sort_unstable();
+        let empty = |source| TargetGroup { source, ..TargetGroup::default() };
+        changed.extend(gone.into_iter().map(empty));
+        (look == 1 || !changed.is_empty()).then_some(changed)
     }
 }
 
