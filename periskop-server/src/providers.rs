@@ -1,5 +1,7 @@
 //! The discoveries that run: one task each, kept over a reload where its settings are the same.
 
+mod throttle;
+
 use std::collections::HashMap;
 
 use periskop_core::ServiceName;
@@ -11,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::config::ServiceConfig;
 use crate::driver::Message;
+use throttle::Throttled;
 
 /// What a discovery told.
 #[derive(Debug)]
@@ -104,7 +107,7 @@ impl Providers {
         config: &DiscoveryConfig,
         failures: &mut Vec<Told>,
     ) -> Configured {
-        let running = match config.build(&self.options) {
+        let running = match begin(config, &self.options) {
             Ok(discovery) => self.start(service, config.mechanism(), discovery),
             Err(error) => {
                 self.last_id += 1;
@@ -112,10 +115,7 @@ impl Providers {
                     service: service.clone(),
                     provider: self.last_id,
                     mechanism: config.mechanism(),
-                    outcome: Err(DiscoveryError::Invalid {
-                        endpoint: format!("{}_sd_configs", config.mechanism()),
-                        reason: error.to_string(),
-                    }),
+                    outcome: Err(error),
                 });
                 Running { id: self.last_id, task: None }
             }
@@ -127,11 +127,12 @@ impl Providers {
         &mut self,
         service: &ServiceName,
         mechanism: &'static str,
-        mut discovery: Box<dyn Discovery>,
+        discovery: Box<dyn Discovery>,
     ) -> Running {
         self.last_id += 1;
         let provider = self.last_id;
         let (inbox, service) = (self.inbox.clone(), service.clone());
+        let mut discovery = Throttled::new(discovery);
         let task = tokio::spawn(async move {
             loop {
                 let outcome = discovery.next().await;
@@ -146,4 +147,15 @@ impl Providers {
         });
         Running { id: provider, task: Some(task.abort_handle()) }
     }
+}
+
+/// Begins to look for targets as configured. An error says which settings cannot be put to work.
+pub(crate) fn begin(
+    config: &DiscoveryConfig,
+    options: &BuildOptions,
+) -> Result<Box<dyn Discovery>, DiscoveryError> {
+    config.build(options).map_err(|error| DiscoveryError::Invalid {
+        endpoint: format!("{}_sd_configs", config.mechanism()),
+        reason: error.to_string(),
+    })
 }

@@ -1,11 +1,14 @@
 //! Reload, stores, embedding.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use periskop_core::observer::Pruned;
 use periskop_core::storage::{Storage, StorageError, Stored};
@@ -61,6 +64,70 @@ async fn a_reload_takes_over_what_is_new_and_a_broken_file_changes_nothing() {
     let metrics = server.get("/metrics").await.body;
     assert!(!metrics.contains("periskop_instances_scrapped{service_name=\"one\"}"));
     assert!(metrics.contains("periskop_config_last_reload_successful 1"));
+}
+
+/// Tells one target to whoever discovers, and writes down who asked.
+async fn backend() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&asked);
+    let answer = async move |uri: Uri| {
+        let host = uri.path().trim_start_matches('/').to_owned();
+        written.lock().unwrap().push(uri.to_string());
+        ([(CONTENT_TYPE, "application/json")], json!([{"targets": [host + ":1"]}]).to_string())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().fallback(get(answer));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_reload_lets_discoveries_work_on_whose_settings_did_not_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("periskop.yaml");
+    let (address, asked) = backend().await;
+    let write = |one: &str, two: &str| {
+        let discovery = |path: &str| {
+            format!(
+                "http_sd_configs: [{{url: 'http://{address}/{path}', refresh_interval: 1000h}}]"
+            )
+        };
+        let text = format!(
+            "services:\n- name: one\n  {}\n{one}- name: two\n  {}\n",
+            discovery("one"),
+            discovery(two)
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("", "two");
+    let server = Server::serve(Periskop::builder().config_file(&file).unwrap().build()).await;
+    let known = async |server: &Server, url: &str| {
+        let targets = server.get("/api/v1/targets?state=active").await.json();
+        let all = targets["data"]["activeTargets"].as_array().unwrap();
+        all.iter().filter_map(|target| target["scrapeUrl"].as_str()).any(|known| known == url)
+    };
+    let one = "http://one:1/-/exceptions";
+    server.until("one is found", async |s| known(s, one).await).await;
+    server.until("two is found", async |s| known(s, "http://two:1/-/exceptions").await).await;
+
+    // Its service has other targets and rules, and so its discovery has others beside it.
+    write(
+        "  static_configs: [{targets: ['more:1']}]\n  \
+         relabel_configs: [{target_label: zone, replacement: north}]\n",
+        "three",
+    );
+    assert_eq!(server.post("/-/reload", "").await.status, 200);
+    assert!(known(&server, one).await, "what it told is relabelled without asking it again");
+    server.until("more is found", async |s| known(s, "http://more:1/-/exceptions").await).await;
+    server.until("three is found", async |s| known(s, "http://three:1/-/exceptions").await).await;
+    let mut asked = asked.lock().unwrap().clone();
+    asked.sort();
+    assert_eq!(asked, ["/one", "/three", "/two"], "each once");
+    let targets = server.get("/api/v1/targets").await.json();
+    let labels = targets["data"]["activeTargets"].as_array().unwrap().iter();
+    assert_eq!(labels.filter(|target| target["labels"]["zone"] == "north").count(), 2);
+    assert!(!known(&server, "http://two:1/-/exceptions").await, "one that is gone has no say");
 }
 
 fn config(target: impl std::fmt::Display) -> Config {
