@@ -14,8 +14,8 @@ pub use labels::Labels;
 pub use last_state::LastState;
 pub use pool::{DroppedTarget, Pool, PoolChange, ProviderId, ServiceSpec, TargetLimitExceeded};
 pub use relabel::{
-    Action, MAX_LABELS, MAX_VALUE, NameScheme, Pattern, PatternError, RelabelConfig, Template,
-    relabel,
+    Action, DroppedBy, MAX_LABELS, MAX_VALUE, NameScheme, Pattern, PatternError, RelabelConfig,
+    Template, relabel, relabel_or_rule,
 };
 pub use schedule::Schedule;
 pub use scrape::{ScrapeSettings, Target, TargetError, TargetId};

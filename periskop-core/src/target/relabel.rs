@@ -51,10 +51,31 @@ pub const MAX_LABELS: usize = 10_000;
 /// let labels = relabel(&[rule], Labels::from([("pod", "web-7d9f")])).unwrap();
 /// assert_eq!(labels.get("app"), "web");
 /// ```
-pub fn relabel(rules: &[RelabelConfig], mut labels: Labels) -> Option<Labels> {
+pub fn relabel(rules: &[RelabelConfig], labels: Labels) -> Option<Labels> {
+    relabel_or_rule(rules, labels).ok()
+}
+
+/// Does what [`relabel`] does, and tells of a target that is dropped which rule did it.
+///
+/// # Errors
+///
+/// The rule that dropped the target.
+pub fn relabel_or_rule(rules: &[RelabelConfig], mut labels: Labels) -> Result<Labels, DroppedBy> {
     labels.retain(|_, value| !value.is_empty());
     let mut builder = Builder { labels, set: HashMap::new(), next: 0 };
-    rules.iter().all(|rule| rule.apply(&mut builder)).then_some(builder.labels)
+    match rules.iter().position(|rule| !rule.apply(&mut builder)) {
+        None => Ok(builder.labels),
+        Some(rule) => Err(DroppedBy { rule, labels: builder.labels }),
+    }
+}
+
+/// The rule that dropped a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedBy {
+    /// Its place in the list, from 0.
+    pub rule: usize,
+    /// The labels that it looked at: as the rules before it had left them.
+    pub labels: Labels,
 }
 
 /// One rule.
@@ -128,6 +149,28 @@ impl RelabelConfig {
         self.action
     }
 
+    /// The labels whose values it looks at.
+    pub fn source_labels(&self) -> &[String] {
+        self.source_labels.as_deref().unwrap_or_default()
+    }
+
+    /// What it looks at in `labels`: the values of its source labels, joined.
+    pub fn value(&self, labels: &Labels) -> String {
+        let values: Vec<&str> = self.source_labels().iter().map(|name| labels.get(name)).collect();
+        values.join(&self.separator)
+    }
+
+    /// Its expression, as written or by default.
+    pub fn regex_text(&self) -> &str {
+        self.regex().as_str()
+    }
+
+    /// The label that it sets or, with `keepequal` and `dropequal`, compares with; empty where it
+    /// has none.
+    pub fn target_label(&self) -> &str {
+        self.target_label.as_str()
+    }
+
     /// Writes the rule with its defaults filled in, as Prometheus prints it again.
     pub fn to_node(&self) -> Node {
         let mut entries: Vec<(&str, Node)> = Vec::new();
@@ -153,11 +196,7 @@ impl RelabelConfig {
     fn apply(&self, builder: &mut Builder) -> bool {
         let target = self.target_label.as_str();
         let labels = &builder.labels;
-        let joined = || {
-            let names = self.source_labels.as_deref().unwrap_or_default();
-            let values: Vec<&str> = names.iter().map(|name| labels.get(name)).collect();
-            values.join(&self.separator)
-        };
+        let joined = || self.value(labels);
         match self.action {
             Action::Keep => return self.regex().is_match(&joined()),
             Action::Drop => return !self.regex().is_match(&joined()),
@@ -389,6 +428,27 @@ mod tests {
              line 3, column 3: [0]: unknown field \"actoin\", did you mean \"action\"?\n\
              line 4, column 3: [1]: relabel configuration for hashmod requires non-zero modulus",
         );
+    }
+
+    #[test]
+    fn a_rule_that_drops_a_target_is_told_with_what_it_looked_at() {
+        let rules = rules(
+            "- {source_labels: [a], regex: x, replacement: y, target_label: b}\n\
+             - {source_labels: [b, c], regex: y;1, action: drop}\n\
+             - {source_labels: [b], target_label: c, action: keepequal}\n\
+             - {source_labels: [d], regex: z, action: keep}\n",
+        );
+        let check = |labels: &[(&str, &str)], by: Option<(usize, &str)>| {
+            let told = relabel_or_rule(&rules, labels.iter().copied().collect());
+            let dropped = told.err();
+            let looked = |by: &DroppedBy| (by.rule, rules[by.rule].value(&by.labels));
+            let found = dropped.as_ref().map(looked);
+            assert_eq!(found, by.map(|(rule, value)| (rule, value.to_owned())), "{labels:?}");
+        };
+        check(&[("a", "x"), ("c", "1")], Some((1, "y;1")));
+        check(&[("a", "x"), ("c", "2")], Some((2, "y")));
+        check(&[("b", "2"), ("c", "2"), ("d", "w")], Some((3, "w")));
+        check(&[("b", "2"), ("c", "2"), ("d", "z")], None);
     }
 
     #[test]
