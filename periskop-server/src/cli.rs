@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use periskop_core::config::parse_duration;
 
 use crate::external_url::ExternalUrl;
 
@@ -43,12 +45,42 @@ pub enum Command {
     HashPassword,
     /// Print a new token, and its digest for `token_sha256`.
     NewToken,
+    /// Find the targets of a configuration once and print them, before and after relabelling.
+    ///
+    /// All discoveries are asked at the same time; nothing is scraped. Of everything that is found
+    /// this prints where it was found, its labels before relabelling and what comes of it: labels
+    /// and URL of the target, the rule that drops it, or why it cannot be scraped. Exits with 1 if
+    /// a discovery fails or does not answer.
+    Sd(SdArgs),
     /// Take out, put in or look through what a store holds.
     Storage {
         /// What to do with it.
         #[command(subcommand)]
         command: StorageCommand,
     },
+}
+
+/// Whose targets are to be found, and how they are printed.
+#[derive(Debug, Args)]
+pub struct SdArgs {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Only this service.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// How long to wait for what each discovery tells first, such as 1m30s.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = longer_than_nothing)]
+    pub timeout: Duration,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn longer_than_nothing(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("must be longer than 0".to_owned()),
+        duration => Ok(duration),
+    }
 }
 
 /// What can be done with a store.
@@ -290,6 +322,21 @@ mod tests {
         };
         assert_eq!(store.config_file(env(&[])), Some("a.yaml".into()));
         assert_eq!(to, Some("b".into()));
+    }
+
+    #[test]
+    fn how_long_to_wait_for_discoveries_is_a_duration() {
+        let wait = |args: &[&str]| {
+            let all = ["periskop-server", "sd", "a.yaml"].iter().chain(args);
+            let Command::Sd(args) = Cli::try_parse_from(all)?.command.expect("a command") else {
+                panic!("not sd");
+            };
+            Ok::<_, clap::Error>(args.timeout)
+        };
+        assert_eq!(wait(&[]).unwrap(), Duration::from_secs(30));
+        assert_eq!(wait(&["--timeout", "1m30s"]).unwrap(), Duration::from_secs(90));
+        assert!(wait(&["--timeout", "0"]).is_err());
+        assert!(wait(&["--timeout", "soon"]).is_err());
     }
 
     #[test]

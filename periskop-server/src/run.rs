@@ -9,8 +9,9 @@ use periskop_client::install_panic_hook;
 use periskop_core::config::Secret;
 use periskop_http::{NewToken, PasswordError, hash_password};
 
-use crate::cli::{Cli, Command, EnvError, ListenArgs, LogFormat, ServeArgs};
+use crate::cli::{Cli, Command, EnvError, ListenArgs, LogFormat, SdArgs, ServeArgs};
 use crate::config::{Config, ConfigError};
+use crate::sd_cli::{self, SdCliError};
 use crate::server::{Builder, Periskop, ServeError, bind, url_of};
 use crate::storage_cli::{self, StorageCliError};
 use crate::{demo, signals, telemetry};
@@ -34,6 +35,9 @@ pub enum RunError {
     /// A password that cannot be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// What was to be found.
+    #[error(transparent)]
+    Sd(#[from] SdCliError),
     /// What was to be done with a store.
     #[error(transparent)]
     Storage(#[from] StorageCliError),
@@ -52,6 +56,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Some(Command::HashPassword) => print_hash(),
         Some(Command::NewToken) => print_token(),
         Some(Command::Demo { listen }) => in_runtime(listen.log_format, run_demo(listen)),
+        Some(Command::Sd(args)) => find_once(args),
         Some(Command::Storage { command }) => {
             in_runtime(LogFormat::Text, async { Ok(storage_cli::run(command, env).await?) })
         }
@@ -99,6 +104,15 @@ fn in_runtime(
 ) -> Result<(), RunError> {
     telemetry::init(log_format);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn find_once(args: &SdArgs) -> Result<(), RunError> {
+    telemetry::init(LogFormat::Text);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let found = runtime.block_on(sd_cli::run(args));
+    // A file system that hangs is not waited for.
+    runtime.shutdown_background();
+    Ok(found?)
 }
 
 async fn serve(args: &ServeArgs) -> Result<(), RunError> {
