@@ -1,6 +1,6 @@
 //! An API server of Kubernetes that has what it is told, for listing and watching.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +66,8 @@ struct Content {
     /// Answers to the next requests with this in their path and query.
     faults: Vec<(String, Fault)>,
     asked: Vec<String>,
+    /// As whom was asked: the headers `Authorization`.
+    asked_as: BTreeSet<String>,
 }
 
 /// What a server answers that is not well.
@@ -153,6 +155,11 @@ impl ApiServer {
     /// The paths and queries that were asked for.
     pub fn asked(&self) -> Vec<String> {
         self.cluster.with(|content| content.asked.clone())
+    }
+
+    /// As whom was asked: the headers `Authorization`, `""` where there was none.
+    pub fn asked_as(&self) -> BTreeSet<String> {
+        self.cluster.with(|content| content.asked_as.clone())
     }
 
     /// How many watches there are.
@@ -254,8 +261,11 @@ impl Asked {
 
 async fn answer(State(cluster): State<Arc<Cluster>>, request: Request) -> Response<Body> {
     let asked = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let authorization = request.headers().get("authorization");
+    let asked_as = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fault = cluster.with(|content| {
         content.asked.push(asked.clone());
+        content.asked_as.insert(asked_as.to_owned());
         let found = content.faults.iter().position(|(part, _)| asked.contains(part.as_str()));
         found.map(|at| content.faults.remove(at).1)
     });
