@@ -11,7 +11,7 @@ use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::{Labels, TargetGroup};
 
 use crate::aws::client::EC2;
-use crate::aws::paging::Pages;
+use crate::aws::paging::List;
 use crate::aws::session::Session;
 use crate::aws::{AwsApi, AwsFilter, text};
 use crate::build::{BuildError, BuildOptions};
@@ -19,10 +19,17 @@ use crate::groups::ADDRESS;
 use crate::label::{join_host_port, sanitize, wrapped};
 use crate::mechanism::Mechanism;
 use crate::polling::{Found, Refresh};
-use crate::xml::{Document, Element};
+use crate::xml::Element;
 
 pub(crate) const VERSION: &str = "2016-11-15";
-const WHAT: &str = "could not describe instances";
+/// The instances, be it all or some.
+pub(crate) const INSTANCES: List = List {
+    what: "could not describe instances",
+    action: "DescribeInstances",
+    version: VERSION,
+    token: "NextToken",
+    next: &["nextToken"],
+};
 /// More network interfaces than any instance has: their numbers are places in a list.
 const INTERFACES_LIMIT: usize = 1024;
 
@@ -108,20 +115,15 @@ impl Refresh for Ec2Discovery {
         let no_zones = HashMap::new();
         let zones = self.zones.as_ref().unwrap_or(&no_zones);
         let client = self.session.client(EC2);
+        let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let filters: Vec<_> = filters.collect();
         let mut targets = Vec::new();
-        let mut pages = Pages::new(WHAT);
-        loop {
-            let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.clone()));
-            let mut parameters: Vec<_> = filters.collect();
-            parameters.extend(pages.token().map(|token| ("NextToken", token.to_owned())));
-            let page = client.query(WHAT, "DescribeInstances", VERSION, &parameters).await?;
-            for (reservation, instance) in instances(&page) {
+        let look = |page: &Element| {
+            for (reservation, instance) in instances(page) {
                 targets.extend(target(reservation, instance, &region, self.port, zones));
             }
-            if !pages.turn(text(page.root(), &["nextToken"]))? {
-                break;
-            }
-        }
+        };
+        client.each_page(&INSTANCES, &filters, look).await?;
         Ok(vec![TargetGroup { source: region, targets, ..TargetGroup::default() }].into())
     }
 }
@@ -139,9 +141,9 @@ impl Ec2Discovery {
     }
 }
 
-/// The instances of a page, each with its reservation.
-pub(crate) fn instances(page: &Document) -> impl Iterator<Item = (&Element, &Element)> {
-    page.root().all(&["reservationSet"], "item").flat_map(|reservation| {
+/// The instances of an answer, each with its reservation.
+pub(crate) fn instances(page: &Element) -> impl Iterator<Item = (&Element, &Element)> {
+    page.all(&["reservationSet"], "item").flat_map(|reservation| {
         let instances = reservation.all(&["instancesSet"], "item");
         instances.map(move |instance| (reservation, instance))
     })
@@ -266,5 +268,66 @@ impl<'e> Ipv6<'e> {
     /// The one to use: the first primary one, else the first of all.
     fn usual(&self) -> Option<&'e str> {
         self.primary.iter().chain(&self.all).copied().find(|address| !address.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::tests::Backend;
+    use periskop_core::config::{decode, parse};
+
+    async fn refresh(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Option<Found> {
+        let backend = Backend::start(move |request, _| answer(request)).await;
+        let settings =
+            format!("{{endpoint: '{}', region: r, access_key: A, secret_key: x}}", backend.url);
+        let config = decode(&parse(&settings).unwrap(), Ec2Config::decode).unwrap();
+        let session = Session::new(&config.aws, &BuildOptions::default()).unwrap();
+        let mut discovery = Ec2Discovery { session, port: 80, filters: Vec::new(), zones: None };
+        discovery.refresh().await.ok()
+    }
+
+    fn page(ip: &str, next: &str) -> (u16, String) {
+        let instance =
+            format!("<instanceId>i</instanceId><privateIpAddress>{ip}</privateIpAddress>");
+        let set = format!("<item><instancesSet><item>{instance}</item></instancesSet></item>");
+        let set = format!("<reservationSet>{set}</reservationSet><nextToken>{next}</nextToken>");
+        (200, format!("<DescribeInstancesResponse>{set}</DescribeInstancesResponse>"))
+    }
+
+    #[tokio::test]
+    async fn all_pages_are_read_and_zones_need_not_be_known() {
+        let found = refresh(|request| match request {
+            _ if request.contains("Action=DescribeAvailabilityZones") => (403, String::new()),
+            _ if request.contains("NextToken=two") => page("10.0.0.2", ""),
+            _ => page("10.0.0.1", "two"),
+        });
+        let groups = found.await.unwrap().groups;
+        let addresses: Vec<_> = groups[0].targets.iter().map(|t| t.get(ADDRESS)).collect();
+        assert_eq!(addresses, ["10.0.0.1:80", "10.0.0.2:80"]);
+        assert_eq!(groups[0].source, "r");
+    }
+
+    #[tokio::test]
+    async fn a_part_of_the_pages_is_not_told() {
+        let found = refresh(|request| match request.contains("NextToken=two") {
+            true => (400, String::new()),
+            false => page("10.0.0.1", "two"),
+        });
+        assert!(found.await.is_none());
+    }
+
+    #[test]
+    fn an_interface_with_an_absurd_number_takes_no_memory() {
+        let address =
+            "<item><ipv6Address>fd00::1</ipv6Address><isPrimaryIpv6>true</isPrimaryIpv6></item>";
+        let interface = format!(
+            "<item><subnetId>s</subnetId><attachment><deviceIndex>4294967295</deviceIndex>\
+             </attachment><ipv6AddressesSet>{address}</ipv6AddressesSet></item>"
+        );
+        let xml = format!("<i><networkInterfaceSet>{interface}</networkInterfaceSet></i>");
+        let document = crate::xml::Document::parse(xml.as_bytes()).unwrap();
+        let ipv6 = Ipv6::of(document.root());
+        assert_eq!((ipv6.primary.len(), ipv6.usual()), (0, Some("fd00::1")));
     }
 }

@@ -40,6 +40,8 @@
 mod api;
 #[cfg(feature = "_aws")]
 mod aws;
+#[cfg(feature = "aws")]
+pub mod aws_sd;
 #[cfg(feature = "_backend")]
 mod backend;
 mod build;
@@ -52,6 +54,10 @@ pub mod digitalocean_sd;
 pub mod dns_sd;
 #[cfg(feature = "ec2")]
 pub mod ec2_sd;
+#[cfg(feature = "ecs")]
+pub mod ecs_sd;
+#[cfg(feature = "elasticache")]
+pub mod elasticache_sd;
 mod environment;
 #[cfg(feature = "file")]
 pub mod file_sd;
@@ -86,6 +92,11 @@ pub mod puppetdb_sd;
 mod rsa_key;
 #[cfg(feature = "scaleway")]
 pub mod scaleway_sd;
+#[cfg(feature = "msk")]
+pub mod msk_sd;
+mod polling;
+#[cfg(feature = "rds")]
+pub mod rds_sd;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;

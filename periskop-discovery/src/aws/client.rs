@@ -14,7 +14,7 @@ use url::form_urlencoded::Serializer;
 
 use super::credentials::{Credentials, missing};
 use super::refusal::Refusal;
-use super::session::{Session, endpoint};
+use super::session::{Session, endpoint, now};
 use super::sign::Signing;
 use crate::backend::{Answer, shown};
 use crate::xml::Document;
@@ -228,6 +228,8 @@ impl<'s> Client<'s> {
         question: &Question,
         credentials: Option<&Credentials>,
     ) -> Result<Answer, DiscoveryError> {
+        // Never closed, so there is always one.
+        let _permit = self.session.permits().acquire().await.ok();
         let mut call = self.session.backend().call(question.method.clone(), question.url.clone());
         if let Some(credentials) = credentials {
             let headers: Vec<_> = question
@@ -243,7 +245,7 @@ impl<'s> Client<'s> {
                 region: self.session.region().await?,
                 service: self.service.name,
             };
-            for (name, value) in signing.headers(credentials, self.session.now()) {
+            for (name, value) in signing.headers(credentials, now()) {
                 call = call.credential(name, &value);
             }
         }

@@ -17,8 +17,10 @@ pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod sign;
 mod sts;
-#[cfg(test)]
-mod tests;
+#[cfg(any(feature = "elasticache", feature = "rds"))]
+pub(crate) mod table;
+#[cfg(all(test, feature = "ec2"))]
+pub(crate) mod tests;
 
 pub use settings::{AwsApi, AwsFilter, Clusters};
 

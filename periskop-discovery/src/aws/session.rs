@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use periskop_core::Timestamp;
 use periskop_core::discovery::DiscoveryError;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 use url::Url;
 
 use super::client::{Client, Service};
@@ -44,6 +44,8 @@ pub(crate) struct Session {
     metadata: Metadata,
     region: OnceCell<String>,
     current: Mutex<Option<Credentials>>,
+    /// As many questions are asked at once.
+    permits: Semaphore,
 }
 
 impl Session {
@@ -62,7 +64,13 @@ impl Session {
             metadata: Metadata::new(options)?,
             region: OnceCell::new(),
             current: Mutex::default(),
+            permits: Semaphore::new(1),
         })
+    }
+
+    /// The same, but up to `limit` questions are asked at once, not one.
+    pub(crate) fn asking_at_once(self, limit: usize) -> Self {
+        Self { permits: Semaphore::new(limit), ..self }
     }
 
     /// Asks the mechanism's API, which may be somewhere else.
@@ -79,14 +87,12 @@ impl Session {
         &self.backend
     }
 
-    pub(super) fn options(&self) -> &BuildOptions {
-        &self.options
+    pub(super) fn permits(&self) -> &Semaphore {
+        &self.permits
     }
 
-    #[expect(clippy::unused_self, reason = "the clock is the session's, for whoever asks")]
-    pub(super) fn now(&self) -> Timestamp {
-        let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    pub(super) fn options(&self) -> &BuildOptions {
+        &self.options
     }
 
     /// The region: that of the settings, of the environment, of the profile of the environment,
@@ -118,8 +124,7 @@ impl Session {
     /// What requests are signed with. Who comes at the same time waits for one search.
     pub(crate) async fn credentials(&self) -> Result<Credentials, DiscoveryError> {
         let mut current = self.current.lock().await;
-        let now = self.now();
-        if let Some(kept) = current.as_ref().filter(|kept| kept.are_fresh(now)) {
+        if let Some(kept) = current.as_ref().filter(|kept| kept.are_fresh(now())) {
             return Ok(kept.clone());
         }
         let base = self.base().await?;
@@ -279,8 +284,14 @@ fn unsupported(profile: &str, setting: &str) -> DiscoveryError {
     missing(WHO, format!("profile {profile:?} has {setting}, which is not supported"))
 }
 
+/// The time of the system, for signatures and for what ends.
+pub(crate) fn now() -> Timestamp {
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
 /// The address of an API as somebody has written it.
-pub(super) fn endpoint(text: &str) -> Result<Url, BuildError> {
+pub(crate) fn endpoint(text: &str) -> Result<Url, BuildError> {
     let url = Url::parse(text).map_err(BuildError::Url)?;
     if url.has_host() && matches!(url.scheme(), "http" | "https") {
         return Ok(url);

@@ -104,7 +104,7 @@ fn trimmed(value: &str) -> String {
 }
 
 /// Percent-encoded but for RFC 3986's unreserved characters and those of `kept`.
-fn encoded(text: &str, kept: &str) -> String {
+pub(crate) fn encoded(text: &str, kept: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         let c = char::from(byte);

@@ -8,7 +8,7 @@ use periskop_core::discovery::DiscoveryError;
 use super::client::STS;
 use super::credentials::{Credentials, missing};
 use super::metadata::read_token;
-use super::session::Session;
+use super::session::{Session, now};
 use crate::xml::Element;
 
 const VERSION: &str = "2011-06-15";
@@ -43,7 +43,7 @@ impl Session {
         role: &Role,
         base: &Credentials,
     ) -> Result<Credentials, DiscoveryError> {
-        let mut parameters = role.parameters(self.now());
+        let mut parameters = role.parameters(now());
         parameters.push(("DurationSeconds", LIFETIME_SECONDS.into()));
         if !role.external_id.is_empty() {
             parameters.push(("ExternalId", role.external_id.clone()));
@@ -60,7 +60,7 @@ impl Session {
         if role.arn.is_empty() {
             return Err(missing(file, "a token of a web identity needs AWS_ROLE_ARN"));
         }
-        let mut parameters = role.parameters(self.now());
+        let mut parameters = role.parameters(now());
         parameters.push(("WebIdentityToken", read_token(Path::new(file)).await?));
         self.ask_sts("AssumeRoleWithWebIdentity", &parameters, None).await
     }

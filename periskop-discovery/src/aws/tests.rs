@@ -17,13 +17,15 @@ use crate::environment::Environment;
 use crate::mechanism::Mechanism as _;
 
 /// A backend that answers as told, and keeps what it was asked.
-struct Backend {
-    url: String,
+pub(crate) struct Backend {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Backend {
-    async fn start(answer: impl Fn(&str, usize) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) async fn start(
+        answer: impl Fn(&str, usize) -> (u16, String) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -57,7 +59,7 @@ impl Backend {
         Self { url, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("not poisoned").clone()
     }
 }

@@ -39,9 +39,22 @@ const ONE_AUTH: &str = "at most one of basic_auth, oauth2 & authorization must b
 impl HttpClientConfig {
     /// Takes the settings out of the section that they are inlined in. Problems are noted there.
     pub fn take(fields: &mut Fields<'_, '_>) -> Self {
-        let defaults = Self::default();
+        let auth = take_auth(fields, true);
+        Self::take_with(fields, auth, &Self::default())
+    }
+
+    /// The same where Prometheus neither sets its defaults nor looks whether there are two ways to
+    /// say who we are: `aws_sd_configs`.
+    #[cfg(feature = "aws")]
+    pub(crate) fn take_unchecked(fields: &mut Fields<'_, '_>) -> Self {
+        let auth = take_auth(fields, false);
+        let off = Self { follow_redirects: false, enable_http2: false, ..Self::default() };
+        Self::take_with(fields, auth, &off)
+    }
+
+    fn take_with(fields: &mut Fields<'_, '_>, auth: Option<Auth>, defaults: &Self) -> Self {
         Self {
-            auth: take_auth(fields),
+            auth,
             tls: fields.section("tls_config", TlsConfig::decode).unwrap_or_default(),
             proxy: ProxyConfig::take(fields),
             follow_redirects: fields.bool("follow_redirects").unwrap_or(defaults.follow_redirects),
@@ -51,21 +64,32 @@ impl HttpClientConfig {
     }
 }
 
-fn take_auth(fields: &mut Fields<'_, '_>) -> Option<Auth> {
+fn take_auth(fields: &mut Fields<'_, '_>, checked: bool) -> Option<Auth> {
     let token = text(fields.string("bearer_token")).map(Secret::new);
     let token_file = file(fields, "bearer_token_file");
     let basic = fields.section("basic_auth", decode_basic);
     let oauth2 = fields.section("oauth2", OAuth2Config::decode);
     let authorization = fields.section("authorization", decode_authorization);
 
+    if checked {
+        check_auth(fields, token.is_some(), token_file.is_some());
+    }
+    let bearer = token.map(Source::Inline).or(token_file.map(Source::File)).map(|credentials| {
+        Auth::Authorization { scheme: "Bearer".into(), credentials: Some(credentials) }
+    });
+    authorization.or(basic).or(oauth2.map(|o| Auth::OAuth2(Box::new(o)))).or(bearer)
+}
+
+/// Notes where there is more than one way to say who we are.
+fn check_auth(fields: &mut Fields<'_, '_>, has_token: bool, has_token_file: bool) {
     let is_set =
         |fields: &mut Fields<'_, '_>, name| fields.node(name).is_some_and(|at| !at.node.is_null());
     let has_basic = is_set(fields, "basic_auth");
     let has_oauth2 = is_set(fields, "oauth2");
     let has_authorization = is_set(fields, "authorization");
-    let has_bearer = token.is_some() || token_file.is_some();
+    let has_bearer = has_token || has_token_file;
 
-    if token.is_some() && token_file.is_some() {
+    if has_token && has_token_file {
         let message = "at most one of bearer_token & bearer_token_file must be configured";
         fields.problem("bearer_token_file", message);
     }
@@ -81,11 +105,6 @@ fn take_auth(fields: &mut Fields<'_, '_>) -> Option<Auth> {
     } else if has_basic && has_oauth2 {
         fields.problem("oauth2", ONE_AUTH);
     }
-
-    let bearer = token.map(Source::Inline).or(token_file.map(Source::File)).map(|credentials| {
-        Auth::Authorization { scheme: "Bearer".into(), credentials: Some(credentials) }
-    });
-    authorization.or(basic).or(oauth2.map(|o| Auth::OAuth2(Box::new(o)))).or(bearer)
 }
 
 fn decode_basic(at: &At<'_>, problems: &mut Problems) -> Option<Auth> {
