@@ -51,6 +51,7 @@ mechanisms! {
     "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
     "msk" => crate::msk_sd::MskConfig,
+    "outscale" => crate::outscale_sd::OutscaleConfig,
     "rds" => crate::rds_sd::RdsConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
@@ -67,7 +68,6 @@ const NOT_YET: &[&str] = &[
     "nomad_sd_configs",
     "oci_sd_configs",
     "openstack_sd_configs",
-    "outscale_sd_configs",
     "ovhcloud_sd_configs",
     "rds_sd_configs",
     "puppetdb_sd_configs",

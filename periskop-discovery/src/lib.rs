@@ -94,6 +94,8 @@ mod rsa_key;
 pub mod scaleway_sd;
 #[cfg(feature = "msk")]
 pub mod msk_sd;
+#[cfg(feature = "outscale")]
+pub mod outscale_sd;
 mod polling;
 #[cfg(feature = "rds")]
 pub mod rds_sd;
