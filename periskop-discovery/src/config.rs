@@ -35,6 +35,7 @@ mechanisms! {
     "consul" => crate::consul_sd::ConsulConfig,
     "digitalocean" => crate::digitalocean_sd::DigitalOceanConfig,
     "aws" => crate::aws_sd::AwsConfig,
+    "azure" => crate::azure_sd::AzureConfig,
     "dns" => crate::dns_sd::DnsConfig,
     "ec2" => crate::ec2_sd::Ec2Config,
     "ecs" => crate::ecs_sd::EcsConfig,
@@ -59,6 +60,9 @@ mechanisms! {
 /// What Prometheus has and is still to come.
 const NOT_YET: &[&str] = &[
     "azure_sd_configs",
+    "aws_sd_configs",
+    "consul_sd_configs",
+    "digitalocean_sd_configs",
     "docker_sd_configs",
     "dockerswarm_sd_configs",
     "eureka_sd_configs",

@@ -42,6 +42,8 @@ mod api;
 mod aws;
 #[cfg(feature = "aws")]
 pub mod aws_sd;
+#[cfg(feature = "azure")]
+pub mod azure_sd;
 #[cfg(feature = "_backend")]
 mod backend;
 mod build;
@@ -102,6 +104,8 @@ pub mod rds_sd;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(all(test, feature = "_cloud"))]
+mod testing_backend;
 #[cfg(feature = "_cloud")]
 mod token;
 #[cfg(feature = "uyuni")]

@@ -4,8 +4,10 @@
 //! What is sent for a token is worth more than the token, so no redirect is followed, and an
 //! error tells the words of the endpoint without what was sent to it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use periskop_core::config::Secret;
 use periskop_core::discovery::DiscoveryError;
 use serde_json::Value;
@@ -61,11 +63,14 @@ impl Token {
         let body = body.ok_or_else(|| answer.invalid("not JSON"))?;
         let token = body.get("access_token").and_then(Value::as_str).filter(|t| !t.is_empty());
         let token = token.ok_or_else(|| answer.invalid("the answer holds no access_token"))?;
-        // Some endpoints send the number as a text.
-        let lifetime = body.get("expires_in").and_then(|value| {
-            value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
-        });
-        let lifetime = lifetime.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        // Some endpoints send numbers as texts.
+        let seconds = |name| {
+            let value: Option<&Value> = body.get(name);
+            value.and_then(|v| v.as_u64().or_else(|| v.as_str().and_then(|text| text.parse().ok())))
+        };
+        let end = || seconds("expires_on").or_else(|| expiry(token)).map(remaining);
+        let lifetime =
+            seconds("expires_in").filter(|s| *s > 0).map(Duration::from_secs).or_else(end);
         Ok(Self::new(Secret::new(token), asked, lifetime))
     }
 
@@ -103,12 +108,7 @@ impl Tokens {
 /// As with the clients of the clouds, settings for the API are not for the endpoint of tokens;
 /// the environment's proxies are.
 pub(crate) fn backend(options: &BuildOptions) -> Result<Backend, BuildError> {
-    let http = HttpClientConfig {
-        proxy: ProxyConfig { choice: ProxyChoice::Environment, ..ProxyConfig::default() },
-        follow_redirects: false,
-        ..HttpClientConfig::default()
-    };
-    Backend::new(&http, options, TIMEOUT)
+    Backend::new(&HttpClientConfig { follow_redirects: false, ..unconfigured() }, options, TIMEOUT)
 }
 
 /// Asks an endpoint with a form.
@@ -124,6 +124,26 @@ pub(crate) async fn ask(
     let sent = form.iter().filter(|(name, _)| SECRETS.contains(name));
     let sent: Vec<_> = sent.map(|(_, value)| Secret::new(*value)).collect();
     Token::read(&answer, asked, &sent)
+}
+
+/// The time at which a token ends that is a JSON Web Token, in seconds since 1970.
+pub(crate) fn expiry(token: &str) -> Option<u64> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Value>(&claims).ok()?.get("exp")?.as_u64()
+}
+
+/// How long it is until a time in seconds since 1970.
+pub(crate) fn remaining(end: u64) -> Duration {
+    let end = UNIX_EPOCH.checked_add(Duration::from_secs(end));
+    end.and_then(|end| end.duration_since(SystemTime::now()).ok()).unwrap_or_default()
+}
+
+/// The settings of a client without settings: what Go's does by itself.
+pub(crate) fn unconfigured() -> HttpClientConfig {
+    HttpClientConfig {
+        proxy: ProxyConfig { choice: ProxyChoice::Environment, ..ProxyConfig::default() },
+        ..HttpClientConfig::default()
+    }
 }
 
 /// The words of RFC 6749, section 5.2, bounded, and without what was sent.
@@ -183,6 +203,11 @@ mod tests {
             assert!(!token.is_fresh());
         }
         assert!(read(200, r#"{"access_token":"t"}"#).unwrap().renew.is_none());
+        // What App Service says, and what only the token itself says.
+        assert!(!read(200, r#"{"access_token":"t","expires_on":"1000"}"#).unwrap().is_fresh());
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":4102444800}"#);
+        let token = read(200, &format!(r#"{{"access_token":"e.{claims}.s"}}"#)).unwrap();
+        assert!(token.renew.is_some() && token.is_fresh());
         assert!(read(200, r#"{"access_token":"t","expires_in":18446744073709551615}"#).is_ok());
     }
 

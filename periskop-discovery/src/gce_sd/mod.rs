@@ -20,10 +20,10 @@ use crate::api::{PAGES_LIMIT, interval_entry};
 use crate::backend::{Answer, Backend, shown};
 use crate::build::{BuildError, BuildOptions};
 use crate::groups::ADDRESS;
-use crate::http_client::{HttpClientConfig, ProxyChoice, ProxyConfig};
 use crate::label::{sanitize, wrapped};
 use crate::mechanism::Mechanism;
 use crate::polling::{Found, Refresh};
+use crate::token;
 
 use credentials::Credentials;
 
@@ -93,11 +93,6 @@ impl Mechanism for GceConfig {
     }
 
     fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
-        // Without settings of its own it does what Go's client does by itself.
-        let http = HttpClientConfig {
-            proxy: ProxyConfig { choice: ProxyChoice::Environment, ..ProxyConfig::default() },
-            ..HttpClientConfig::default()
-        };
         let mut url = options.origin(ORIGIN)?;
         if let Ok(mut path) = url.path_segments_mut() {
             path.clear().extend(["compute", "v1", "projects", &self.project]);
@@ -105,7 +100,7 @@ impl Mechanism for GceConfig {
         }
         let discovery = GceDiscovery {
             config: self.clone(),
-            backend: Backend::new(&http, options, self.refresh_interval)?,
+            backend: Backend::new(&token::unconfigured(), options, self.refresh_interval)?,
             credentials: Credentials::new(options)?,
             url,
         };
