@@ -54,6 +54,7 @@ mechanisms! {
     "msk" => crate::msk_sd::MskConfig,
     "outscale" => crate::outscale_sd::OutscaleConfig,
     "rds" => crate::rds_sd::RdsConfig,
+    "openstack" => crate::openstack_sd::OpenstackConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -72,6 +73,7 @@ const NOT_YET: &[&str] = &[
     "nomad_sd_configs",
     "oci_sd_configs",
     "openstack_sd_configs",
+    "outscale_sd_configs",
     "ovhcloud_sd_configs",
     "rds_sd_configs",
     "puppetdb_sd_configs",

@@ -88,6 +88,8 @@ pub mod linode_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
+#[cfg(feature = "openstack")]
+pub mod openstack_sd;
 mod polling;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;

@@ -69,6 +69,16 @@ impl OAuth2Config {
     }
 }
 
+impl TlsConfig {
+    /// `tls_config` as Prometheus prints it: not at all where it is the default.
+    #[cfg(feature = "_backend")]
+    pub(crate) fn entry(&self) -> Option<(&'static str, Node)> {
+        let mut entries = Entries::new();
+        push_tls(&mut entries, self);
+        entries.pop()
+    }
+}
+
 fn push_tls(entries: &mut Entries, tls: &TlsConfig) {
     if *tls == TlsConfig::default() {
         return;

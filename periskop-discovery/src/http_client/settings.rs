@@ -145,7 +145,7 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    pub(super) fn resolve_paths(&mut self, dir: &Path) {
+    pub(crate) fn resolve_paths(&mut self, dir: &Path) {
         self.ca.iter_mut().for_each(|source| source.resolve_path(dir));
         if let Some(client) = &mut self.client_cert {
             client.cert.resolve_path(dir);
