@@ -54,6 +54,7 @@ mechanisms! {
     "msk" => crate::msk_sd::MskConfig,
     "outscale" => crate::outscale_sd::OutscaleConfig,
     "rds" => crate::rds_sd::RdsConfig,
+    "oci" => crate::oci_sd::OciConfig,
     "openstack" => crate::openstack_sd::OpenstackConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }

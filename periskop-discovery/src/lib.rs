@@ -88,6 +88,8 @@ pub mod linode_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
+#[cfg(feature = "oci")]
+pub mod oci_sd;
 #[cfg(feature = "openstack")]
 pub mod openstack_sd;
 mod polling;

@@ -65,6 +65,20 @@ impl RsaKey {
         Ok(signature)
     }
 
+    /// The public half as `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7), DER.
+    #[cfg(feature = "oci")]
+    pub(crate) fn public_key_info(&self) -> Vec<u8> {
+        /// `rsaEncryption` with its empty parameters.
+        const ALGORITHM: [u8; 15] = [
+            0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05,
+            0x00,
+        ];
+        let key = self.0.public().as_ref();
+        let bits = [&tag(0x03, key.len() + 1)[..], &[0], key].concat();
+        let inner = [&ALGORITHM[..], &bits].concat();
+        [&tag(0x30, inner.len())[..], &inner].concat()
+    }
+
     /// A signed JSON Web Token, RFC 7519; `key_id` is left out where it is empty.
     pub(crate) fn jwt(
         &self,
@@ -85,6 +99,18 @@ impl RsaKey {
         let signed = format!("{}.{}", encode(&header), encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.sign(digest, signed.as_bytes())?);
         Ok(Secret::new(format!("{signed}.{signature}")))
+    }
+}
+
+/// The beginning of an element of DER: what it is, and how long.
+#[cfg(feature = "oci")]
+fn tag(kind: u8, length: usize) -> Vec<u8> {
+    let bytes = length.to_be_bytes();
+    let bytes: Vec<u8> = bytes.into_iter().skip_while(|byte| *byte == 0).collect();
+    match (bytes.as_slice(), u8::try_from(bytes.len())) {
+        ([short], _) if *short < 0x80 => vec![kind, *short],
+        (long, Ok(count)) => [&[kind, 0x80 | count], long].concat(),
+        (_, Err(_)) => vec![kind], // a length has eight bytes at most
     }
 }
 
@@ -116,6 +142,16 @@ pub(crate) mod tests {
                 .verify(signed.as_bytes(), &decode(signature))
                 .unwrap();
         }
+    }
+
+    #[cfg(feature = "oci")]
+    #[test]
+    fn the_public_half_is_wrapped_as_others_read_it() {
+        let info = RsaKey::from_pem(PEM.as_bytes()).unwrap().public_key_info();
+        // SEQUENCE, 290 bytes; within it the algorithm, and a BIT STRING of 271 bytes.
+        assert_eq!(info.len(), 294);
+        assert_eq!(info[..6], [0x30, 0x82, 0x01, 0x22, 0x30, 0x0d]);
+        assert_eq!(info[19..24], [0x03, 0x82, 0x01, 0x0f, 0x00]);
     }
 
     #[test]
