@@ -56,6 +56,7 @@ mechanisms! {
     "rds" => crate::rds_sd::RdsConfig,
     "oci" => crate::oci_sd::OciConfig,
     "openstack" => crate::openstack_sd::OpenstackConfig,
+    "stackit" => crate::stackit_sd::StackitConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -80,7 +81,6 @@ const NOT_YET: &[&str] = &[
     "puppetdb_sd_configs",
     "scaleway_sd_configs",
     "serverset_sd_configs",
-    "stackit_sd_configs",
     "triton_sd_configs",
 ];
 

@@ -105,6 +105,8 @@ pub mod outscale_sd;
 mod polling;
 #[cfg(feature = "rds")]
 pub mod rds_sd;
+#[cfg(feature = "stackit")]
+pub mod stackit_sd;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;
