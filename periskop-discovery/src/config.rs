@@ -57,6 +57,7 @@ mechanisms! {
     "oci" => crate::oci_sd::OciConfig,
     "openstack" => crate::openstack_sd::OpenstackConfig,
     "stackit" => crate::stackit_sd::StackitConfig,
+    "triton" => crate::triton_sd::TritonConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -82,6 +83,7 @@ const NOT_YET: &[&str] = &[
     "scaleway_sd_configs",
     "serverset_sd_configs",
     "triton_sd_configs",
+    "uyuni_sd_configs",
 ];
 
 fn take<M: Mechanism + Clone + PartialEq>(

@@ -116,6 +116,8 @@ mod testing_backend;
 mod token;
 #[cfg(feature = "uyuni")]
 pub mod uyuni_sd;
+#[cfg(feature = "triton")]
+pub mod triton_sd;
 #[cfg(feature = "vultr")]
 pub mod vultr_sd;
 #[cfg(feature = "_watching")]
