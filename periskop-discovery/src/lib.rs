@@ -92,6 +92,8 @@ mod metadata;
 pub mod oci_sd;
 #[cfg(feature = "openstack")]
 pub mod openstack_sd;
+#[cfg(feature = "ovhcloud")]
+pub mod ovhcloud_sd;
 mod polling;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;

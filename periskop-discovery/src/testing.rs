@@ -95,6 +95,8 @@ pub fn config_cases(fixtures: &Path) -> Tally {
     dns(fixtures, &mut tally);
     path_patterns(fixtures, &mut tally);
     content_types(fixtures, &mut tally);
+    #[cfg(feature = "ovhcloud")]
+    ovhcloud_addresses(fixtures, &mut tally);
     tally
 }
 
@@ -279,6 +281,18 @@ fn content_types(fixtures: &Path, tally: &mut Tally) {
         let is_right = Json::Bool(is_json(text(&case[0]))) == case[1];
         let outcome = is_right.then_some(()).ok_or_else(|| "wrong".to_owned());
         tally.count(format!("http/content_types.json {}", case[0]), outcome);
+    }
+}
+
+#[cfg(feature = "ovhcloud")]
+fn ovhcloud_addresses(fixtures: &Path, tally: &mut Tally) {
+    use crate::ovhcloud_sd::addresses::Addresses;
+    for case in list(&json(&fixtures.join("ovhcloud/parse_ips.json"))) {
+        let input: Vec<_> = list(&case["input"]).iter().map(text).collect();
+        let error = Addresses::parse(&input).err();
+        let wanted = case["error"].as_str();
+        let outcome = (error == wanted).then_some(()).ok_or_else(|| format!("{error:?}"));
+        tally.count(format!("ovhcloud/parse_ips.json {}", text(&case["name"])), outcome);
     }
 }
 
