@@ -32,10 +32,10 @@ macro_rules! mechanisms {
 }
 
 mechanisms! {
-    "consul" => crate::consul_sd::ConsulConfig,
-    "digitalocean" => crate::digitalocean_sd::DigitalOceanConfig,
     "aws" => crate::aws_sd::AwsConfig,
     "azure" => crate::azure_sd::AzureConfig,
+    "consul" => crate::consul_sd::ConsulConfig,
+    "digitalocean" => crate::digitalocean_sd::DigitalOceanConfig,
     "dns" => crate::dns_sd::DnsConfig,
     "ec2" => crate::ec2_sd::Ec2Config,
     "ecs" => crate::ecs_sd::EcsConfig,
@@ -48,26 +48,22 @@ mechanisms! {
     "kubernetes" => crate::kubernetes_sd::KubernetesConfig,
     "lightsail" => crate::lightsail_sd::LightsailConfig,
     "linode" => crate::linode_sd::LinodeConfig,
-    "puppetdb" => crate::puppetdb_sd::PuppetDbConfig,
-    "scaleway" => crate::scaleway_sd::ScalewayConfig,
-    "uyuni" => crate::uyuni_sd::UyuniConfig,
     "msk" => crate::msk_sd::MskConfig,
-    "outscale" => crate::outscale_sd::OutscaleConfig,
-    "rds" => crate::rds_sd::RdsConfig,
     "oci" => crate::oci_sd::OciConfig,
     "openstack" => crate::openstack_sd::OpenstackConfig,
+    "outscale" => crate::outscale_sd::OutscaleConfig,
     "ovhcloud" => crate::ovhcloud_sd::OvhcloudConfig,
+    "puppetdb" => crate::puppetdb_sd::PuppetDbConfig,
+    "rds" => crate::rds_sd::RdsConfig,
+    "scaleway" => crate::scaleway_sd::ScalewayConfig,
     "stackit" => crate::stackit_sd::StackitConfig,
     "triton" => crate::triton_sd::TritonConfig,
+    "uyuni" => crate::uyuni_sd::UyuniConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
 /// What Prometheus has and is still to come.
 const NOT_YET: &[&str] = &[
-    "azure_sd_configs",
-    "aws_sd_configs",
-    "consul_sd_configs",
-    "digitalocean_sd_configs",
     "docker_sd_configs",
     "dockerswarm_sd_configs",
     "eureka_sd_configs",
@@ -75,17 +71,7 @@ const NOT_YET: &[&str] = &[
     "marathon_sd_configs",
     "nerve_sd_configs",
     "nomad_sd_configs",
-    "oci_sd_configs",
-    "openstack_sd_configs",
-    "outscale_sd_configs",
-    "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
-    "rds_sd_configs",
-    "puppetdb_sd_configs",
-    "scaleway_sd_configs",
     "serverset_sd_configs",
-    "triton_sd_configs",
-    "uyuni_sd_configs",
 ];
 
 fn take<M: Mechanism + Clone + PartialEq>(

@@ -88,25 +88,24 @@ pub mod linode_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
+#[cfg(feature = "msk")]
+pub mod msk_sd;
 #[cfg(feature = "oci")]
 pub mod oci_sd;
 #[cfg(feature = "openstack")]
 pub mod openstack_sd;
+#[cfg(feature = "outscale")]
+pub mod outscale_sd;
 #[cfg(feature = "ovhcloud")]
 pub mod ovhcloud_sd;
 mod polling;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;
+#[cfg(feature = "rds")]
+pub mod rds_sd;
 mod rsa_key;
 #[cfg(feature = "scaleway")]
 pub mod scaleway_sd;
-#[cfg(feature = "msk")]
-pub mod msk_sd;
-#[cfg(feature = "outscale")]
-pub mod outscale_sd;
-mod polling;
-#[cfg(feature = "rds")]
-pub mod rds_sd;
 #[cfg(feature = "stackit")]
 pub mod stackit_sd;
 pub mod static_sd;
@@ -116,10 +115,10 @@ pub mod testing;
 mod testing_backend;
 #[cfg(feature = "_cloud")]
 mod token;
-#[cfg(feature = "uyuni")]
-pub mod uyuni_sd;
 #[cfg(feature = "triton")]
 pub mod triton_sd;
+#[cfg(feature = "uyuni")]
+pub mod uyuni_sd;
 #[cfg(feature = "vultr")]
 pub mod vultr_sd;
 #[cfg(feature = "_watching")]
