@@ -156,6 +156,19 @@ async fn what_vanished_while_the_server_forgot_is_removed() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_list_removes_nothing() {
+    let server = ApiServer::start(objects([("pods", vec![pod("a", "1.1.1.1")])]), None).await;
+    let mut listener = Listener::begin(&server, json!({"role": "pod"}));
+    server.fail("watch=", Fault::Status(StatusCode::GONE, "too old"));
+    listener.hear_of(&["1.1.1.1"]).await;
+    server.fail("limit=", Fault::Body("{}"));
+    assert!(listener.hear_an_error().await.contains("a list without a resourceVersion"));
+    assert_eq!(listener.addresses(), ["1.1.1.1"]);
+    server.happen(Event::new("ADDED", "pods", pod("b", "2.2.2.2")));
+    listener.hear_of(&["1.1.1.1", "2.2.2.2"]).await;
+}
+
+#[tokio::test]
 async fn a_watch_that_ends_goes_on_where_it_was() {
     let server = ApiServer::start(objects([("pods", vec![pod("a", "1.1.1.1")])]), None).await;
     let mut listener = Listener::begin(&server, json!({"role": "pod"}));
@@ -214,6 +227,8 @@ async fn a_list_that_fails_is_told_and_asked_for_again() {
         ),
         (Fault::Body("{\"items\": [{\"metadata\""), "EOF while parsing"),
         (Fault::Body("[]"), "invalid answer"),
+        (Fault::Body("{}"), "a list without a resourceVersion"),
+        (Fault::Body("{\"kind\": \"Status\", \"metadata\": {}}"), "without a resourceVersion"),
         (Fault::Body("{\"items\": [{\"metadata\": {\"name\": 7}}]}"), "invalid type: integer"),
     ] {
         let server = ApiServer::start(objects([("pods", vec![pod("a", "1.1.1.1")])]), None).await;
@@ -266,6 +281,18 @@ async fn a_long_list_is_read_page_by_page() {
     listener.hear().await;
     assert_eq!(listener.addresses().len(), 1201);
     assert_eq!(lists(&server).await, 3);
+}
+
+#[tokio::test]
+async fn a_list_that_goes_in_circles_comes_to_an_end() {
+    let pods = vec![pod("a", "1.1.1.1")];
+    let server = ApiServer::start(objects([("pods", pods)]), None).await;
+    let again = r#"{"metadata": {"resourceVersion": "1", "continue": "x"}, "items": []}"#;
+    server.fail("limit=", Fault::Body(again));
+    server.fail("limit=", Fault::Body(again));
+    let mut listener = Listener::begin(&server, json!({"role": "pod"}));
+    assert!(listener.hear_an_error().await.contains("it is the next one"));
+    listener.hear_of(&["1.1.1.1"]).await;
 }
 
 #[tokio::test]
@@ -422,6 +449,57 @@ async fn a_kubeconfig_file_says_where_and_as_whom() {
     let mut listener = Listener::build(&item, &BuildOptions::default()).expect("it can be built");
     listener.hear_of(&["1.1.1.1"]).await;
     assert_eq!(server.asked_as().into_iter().collect::<Vec<_>>(), ["Bearer let me in"]);
+}
+
+/// A credential plugin that runs a command of the shell.
+fn plugin(command: &str) -> Json {
+    json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", command],
+        "interactiveMode": "Never",
+    }})
+}
+
+#[tokio::test]
+async fn a_credential_plugin_is_asked_for_a_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = folder.path().join("ca.crt");
+    let content = objects([("pods", vec![pod("a", "1.1.1.1")])]);
+    let server = ApiServer::start(content, Some(&authority)).await;
+    let says = json!({
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "let me in"},
+    });
+    let user = plugin(&format!("echo '{says}'"));
+    let item = kubeconfig(folder.path(), &server, &user);
+    let mut listener = Listener::build(&item, &BuildOptions::default()).expect("it can be built");
+    listener.hear_of(&["1.1.1.1"]).await;
+    assert_eq!(server.asked_as().into_iter().collect::<Vec<_>>(), ["Bearer let me in"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_credentials_is_told_without_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = folder.path().join("ca.crt");
+    let server = ApiServer::start(objects([]), Some(&authority)).await;
+    for (command, told) in [
+        ("echo hunter2; echo hunter2 >&2; exit 3", "the credential plugin failed: exit status: 3"),
+        ("echo '{hunter2: [hunter2'", "what the credential plugin says cannot be read"),
+    ] {
+        let item = kubeconfig(folder.path(), &server, &plugin(command));
+        let error = Listener::build(&item, &BuildOptions::default()).err().expect("no token");
+        assert!(error.contains(told), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let path = folder.path().join("broken");
+    let text = "users:\n- name: u\n  user:\n    token: hunter2: hunter2\n";
+    std::fs::write(&path, text).expect("the folder can be written to");
+    let item = json!({"role": "pod", "kubeconfig_file": path});
+    let error = Listener::build(&item, &BuildOptions::default()).err().expect("no YAML");
+    assert!(error.contains("broken: line 4, column"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ use url::Url;
 
 pub use error::HttpError;
 pub use jwt_bearer::{Algorithm, JwtBearer};
+#[cfg(feature = "kubernetes")]
+pub(crate) use proxy::from_environment_for;
 pub use request::RequestBuilder;
 pub use secret::Source;
 #[cfg(feature = "_cloud")]

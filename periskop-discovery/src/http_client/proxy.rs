@@ -7,6 +7,8 @@ use url::{Host, Url};
 
 use super::HttpError;
 use super::settings::{ProxyChoice, ProxyConfig};
+#[cfg(feature = "kubernetes")]
+use crate::environment::Environment;
 
 /// The proxies for a client; none: every request goes straight.
 pub(super) fn proxies(config: &ProxyConfig) -> Result<Vec<reqwest::Proxy>, HttpError> {
@@ -31,6 +33,15 @@ pub(super) fn proxies(config: &ProxyConfig) -> Result<Vec<reqwest::Proxy>, HttpE
         reqwest::Proxy::custom(move |url| (url.scheme() == "https").then(|| https.of(url))?)
             .headers(headers),
     ])
+}
+
+/// The proxy that the environment has for a URL, for clients that are not ours.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn from_environment_for(
+    url: &Url,
+    environment: &Environment,
+) -> Result<Option<Url>, HttpError> {
+    Ok(from_environment(|name| environment.get(name))?.of(url))
 }
 
 fn connect_headers(config: &ProxyConfig) -> Result<HeaderMap, HttpError> {

@@ -1,19 +1,20 @@
 //! The way to the API server: `kube`'s client, over our own HTTP where its settings are ours.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt as _;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{Request, Response};
-use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use http::{Request, Response, Uri};
+use kube::client::{AuthError, Body};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tower::BoxError;
 use url::Url;
 
 use super::config::{Access, KubernetesConfig, parse_url};
 use crate::build::{BuildError, BuildOptions};
-use crate::http_client::{HttpClient, HttpError, redact_url};
+use crate::http_client::{HttpClient, HttpError, from_environment_for, redact_url};
 
 /// An API server, and the namespaces to look at there.
 pub(super) struct Server {
@@ -37,13 +38,16 @@ impl Server {
                 let http = HttpClient::new(http, &options.user_agent)?;
                 (over_our_http(http, url.clone()), redact_url(&url).to_string())
             }
-            Access::Kubeconfig(path) => of_config(read_kubeconfig(path)?, options)?,
+            Access::Kubeconfig(path) => {
+                let (config, proxy) = read_kubeconfig(path)?;
+                of_config(config, proxy, options)?
+            }
             Access::InCluster { own_namespace } => {
                 let account = &options.service_account;
                 if *own_namespace {
                     namespaces.push(read_namespace(account)?);
                 }
-                of_config(in_cluster(account, options)?, options)?
+                of_config(in_cluster(account, options)?, None, options)?
             }
         };
         namespaces.sort();
@@ -82,11 +86,19 @@ fn over_our_http(http: HttpClient, base: Url) -> Client {
     Client::new(service, "default")
 }
 
-fn of_config(mut config: Config, options: &BuildOptions) -> Result<(Client, String), BuildError> {
-    let shown = match Url::parse(&config.cluster_url.to_string()) {
-        Ok(url) => redact_url(&url).to_string(),
-        Err(_) => "the API server".to_owned(),
+/// A client as `kube` makes it. The proxy is the one that is named, else the environment's.
+fn of_config(
+    mut config: Config,
+    proxy: Option<String>,
+    options: &BuildOptions,
+) -> Result<(Client, String), BuildError> {
+    let url = Url::parse(&config.cluster_url.to_string()).map_err(BuildError::Url)?;
+    let shown = redact_url(&url).to_string();
+    let proxy = match proxy {
+        Some(named) => Some(Url::parse(&named).map_err(BuildError::Url)?),
+        None => from_environment_for(&url, &options.environment)?,
     };
+    config.proxy_url = proxy.map(|proxy| proxy_uri(&proxy)).transpose()?;
     let user_agent = HeaderValue::try_from(&options.user_agent)
         .map_err(|_| BuildError::Missing("the user agent is not fit for a header".to_owned()))?;
     config.headers.push((USER_AGENT, user_agent));
@@ -103,18 +115,41 @@ fn of_config(mut config: Config, options: &BuildOptions) -> Result<(Client, Stri
     Ok((client, shown))
 }
 
-fn read_kubeconfig(path: &Path) -> Result<Config, BuildError> {
-    let unfit = |error: &dyn std::error::Error| {
+fn proxy_uri(proxy: &Url) -> Result<Uri, BuildError> {
+    // Names are resolved by the proxy either way.
+    let text = proxy.as_str().replacen("socks5h://", "socks5://", 1);
+    let scheme = text.split(':').next().unwrap_or_default();
+    if !matches!(scheme, "http" | "https" | "socks5") {
+        let reason = format!("proxies of scheme {scheme:?} are not spoken to");
+        return Err(BuildError::Missing(reason));
+    }
+    // Not the text: it may hold a password.
+    text.parse().map_err(|error| BuildError::Missing(format!("not the URL of a proxy: {error}")))
+}
+
+/// The current context of a file, and the proxy that it names.
+fn read_kubeconfig(path: &Path) -> Result<(Config, Option<String>), BuildError> {
+    let unfit = |error: &(dyn Error + 'static)| {
         BuildError::Missing(format!("kubeconfig_file {}: {}", path.display(), innermost(error)))
     };
     let read = Kubeconfig::read_from(path).map_err(|error| unfit(&error))?;
+    let proxy = named_proxy(&read);
     let options = KubeConfigOptions::default();
     // It is async in name only: nothing is waited for.
-    let config = Config::from_custom_kubeconfig(read, &options).now_or_never();
-    match config {
-        Some(config) => config.map_err(|error| unfit(&error)),
+    match Config::from_custom_kubeconfig(read, &options).now_or_never() {
+        Some(config) => Ok((config.map_err(|error| unfit(&error))?, proxy)),
         None => Err(BuildError::Missing(format!("kubeconfig_file {}: timed out", path.display()))),
     }
+}
+
+/// `kube` does not tell it from the environment's, which it takes whatever `NO_PROXY` says of the
+/// server.
+fn named_proxy(config: &Kubeconfig) -> Option<String> {
+    let current = config.current_context.as_ref()?;
+    let context = config.contexts.iter().find(|context| context.name == *current)?;
+    let name = &context.context.as_ref()?.cluster;
+    let cluster = config.clusters.iter().find(|cluster| cluster.name == *name)?;
+    cluster.cluster.as_ref()?.proxy_url.clone().filter(|url| !url.is_empty())
 }
 
 /// As every client in a pod does it: the address is in the environment, who we are in files.
@@ -179,16 +214,38 @@ fn reason_of(error: BoxError) -> String {
     }
 }
 
-/// Of a chain of causes the last one that says something.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
+/// Of a chain of causes the last one that says something, in one line.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let (mut told, mut next) = (String::new(), Some(error));
+    while let Some(cause) = next {
+        if let Some(instead) = without_secrets(cause) {
+            return instead;
+        }
+        let text = cause.to_string();
         if !text.is_empty() {
             told = text;
         }
-        cause = inner.source();
+        next = cause.source();
     }
     told.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `kube` quotes what plugins print and what stands in files, which is where tokens are.
+fn without_secrets(error: &(dyn Error + 'static)) -> Option<String> {
+    match error.downcast_ref::<AuthError>() {
+        Some(AuthError::AuthExecRun { out, .. }) => {
+            return Some(format!("the credential plugin failed: {}", out.status));
+        }
+        Some(AuthError::AuthExecParse(_) | AuthError::AuthExec(_)) => {
+            return Some("what the credential plugin says cannot be read".to_owned());
+        }
+        _ => {}
+    }
+    match error.downcast_ref::<KubeconfigError>() {
+        Some(KubeconfigError::Parse(error)) => Some(match error.location() {
+            Some(at) => format!("line {}, column {}: not valid", at.line(), at.column()),
+            None => "not valid".to_owned(),
+        }),
+        _ => None,
+    }
 }

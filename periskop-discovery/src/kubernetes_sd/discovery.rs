@@ -157,8 +157,6 @@ impl KubernetesDiscovery {
         match told {
             Ok(update) => {
                 progress.state = Sync::Known;
-                // What is right again needs no telling what was wrong.
-                self.failures.remove(&id);
                 let namespace = progress.namespace.clone();
                 self.apply(update, namespace.as_deref());
             }

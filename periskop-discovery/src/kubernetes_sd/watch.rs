@@ -36,14 +36,18 @@ const PAGE_LIMIT: usize = 128 << 20;
 /// An object has 1.5 MiB at most, the limit of etcd; as JSON it may take more.
 const LINE_LIMIT: usize = 16 << 20;
 const STATUS_LIMIT: usize = 64 << 10;
-/// How long the beginning of an answer may take, and how long a list may pause.
+/// How long the beginning of an answer may take, and how long a page may pause.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a whole page may take.
+const PAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// How long the server is asked to let us watch: long enough to be cheap, and short enough to
 /// find out that nobody is there any more.
 const WATCH: Duration = Duration::from_secs(290);
 const GRACE: Duration = Duration::from_secs(20);
 /// A watch that ends sooner, with nothing said, is a failure. As in client-go.
 const SHORT: Duration = Duration::from_secs(1);
+/// What was wrong before is over when a watch has lasted so long.
+const STABLE: Duration = Duration::from_secs(10);
 /// client-go's: less than a second at first, half a minute at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(800);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -214,6 +218,9 @@ impl<T: Resource> Watcher<T> {
     /// Takes in what a watch says next; `None` where that is nothing to be told.
     fn heard(&mut self, line: NextLine) -> Option<Result<Change<T>, DiscoveryError>> {
         let State::Watching(watching) = &mut self.state else { return None };
+        if watching.began.elapsed() >= STABLE {
+            self.failures = 0;
+        }
         let invalid = |reason: String| self.asking.invalid(format!("while watching: {reason}"));
         let why = match line {
             NextLine::Line(line) if line.iter().all(u8::is_ascii_whitespace) => return None,
@@ -221,13 +228,11 @@ impl<T: Resource> Watcher<T> {
                 Ok(Heard::Change(change, version)) => {
                     watching.heard = true;
                     watching.version = version;
-                    self.failures = 0;
                     return Some(Ok(change));
                 }
                 Ok(Heard::Bookmark(version)) => {
                     watching.heard = true;
                     watching.version = version;
-                    self.failures = 0;
                     return None;
                 }
                 Ok(Heard::Expired) => {
@@ -250,9 +255,11 @@ impl<T: Resource> Watcher<T> {
             NextLine::Cut(reason) => reason,
         };
         // Watches end, and connections break off; one goes on where one was.
-        let told = !watching.heard && watching.began.elapsed() < SHORT;
-        if !told {
-            self.failures = 0;
+        let short = watching.began.elapsed() < SHORT;
+        let told = short && !watching.heard;
+        if short && !told {
+            // Nothing to be told, but nothing to hurry for.
+            self.failures = self.failures.max(1);
         }
         let version = std::mem::take(&mut watching.version);
         self.state = State::Known(version);
@@ -317,11 +324,21 @@ impl<T: Resource> Asking<T> {
             let body = self.collect(response.into_body()).await?;
             let list: List<T> = go_json::from_slice(&body)
                 .map_err(|error| Failure::Told(self.invalid(error.to_string())))?;
-            objects.extend(list.items);
-            token = list.metadata.r#continue;
-            if token.is_empty() {
-                return Ok((objects, list.metadata.resource_version));
+            // Without one it is no list, though it may look like an empty one.
+            let ListMeta { resource_version: version, r#continue: next } = list.metadata;
+            if version.is_empty() {
+                let reason = "a list without a resourceVersion".to_owned();
+                return Err(Failure::Told(self.invalid(reason)));
             }
+            objects.extend(list.items);
+            if next.is_empty() {
+                return Ok((objects, version));
+            }
+            if next == token {
+                let reason = "a page of a list says that it is the next one".to_owned();
+                return Err(Failure::Told(self.invalid(reason)));
+            }
+            token = next;
         }
         Err(Failure::Told(self.invalid(format!("more than {PAGES_LIMIT} pages"))))
     }
@@ -373,7 +390,8 @@ impl<T: Resource> Asking<T> {
     }
 
     async fn bad_status(&self, status: StatusCode, body: Body) -> DiscoveryError {
-        let said = collect(body, STATUS_LIMIT).await.unwrap_or_default();
+        let said = timeout(PATIENCE, collect(body, STATUS_LIMIT)).await;
+        let said = said.ok().and_then(Result::ok).unwrap_or_default();
         let message = match go_json::from_slice::<Status>(&said) {
             Ok(status) => status.message,
             Err(_) => String::new(),
@@ -384,10 +402,12 @@ impl<T: Resource> Asking<T> {
     }
 
     async fn collect(&self, body: Body) -> Result<Vec<u8>, Failure> {
-        collect(body, PAGE_LIMIT).await.map_err(|cut| match cut {
-            Some(reason) => Failure::Told(self.unreachable(reason)),
-            None => Failure::TooLong,
-        })
+        match timeout(PAGE_PATIENCE, collect(body, PAGE_LIMIT)).await {
+            Ok(Ok(whole)) => Ok(whole),
+            Ok(Err(Some(reason))) => Err(Failure::Told(self.unreachable(reason))),
+            Ok(Err(None)) => Err(Failure::TooLong),
+            Err(_) => Err(Failure::Told(self.unreachable("timed out".to_owned()))),
+        }
     }
 
     fn unreachable(&self, reason: String) -> DiscoveryError {
