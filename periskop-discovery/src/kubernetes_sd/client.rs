@@ -16,9 +16,17 @@ use super::config::{Access, KubernetesConfig, parse_url};
 use crate::build::{BuildError, BuildOptions};
 use crate::http_client::{HttpClient, HttpError, from_environment_for, redact_url};
 
+/// So many watches share a connection where HTTP/2 is spoken. Servers and proxies allow a hundred
+/// at least; what comes beyond what they allow waits for ever, since watches do not end.
+const WATCHES: usize = 64;
+/// So many kinds of objects are watched in a namespace, at most.
+const KINDS: usize = 5;
+
 /// An API server, and the namespaces to look at there.
 pub(super) struct Server {
-    pub(super) client: Client,
+    client: Client,
+    /// For watches beyond the first [`WATCHES`], each for as many.
+    more_clients: Vec<Client>,
     /// Its address, as errors name it.
     pub(super) shown: String,
     /// Empty: all.
@@ -32,11 +40,17 @@ impl Server {
         options: &BuildOptions,
     ) -> Result<Self, BuildError> {
         let mut namespaces = settings.namespaces.clone();
+        let mut more_clients = Vec::new();
         let (client, shown) = match &settings.access {
             Access::ApiServer { url, http } => {
                 let url = parse_url(url).map_err(BuildError::Missing)?;
-                let http = HttpClient::new(http, &options.user_agent)?;
-                (over_our_http(http, url.clone()), redact_url(&url).to_string())
+                let client = || -> Result<Client, BuildError> {
+                    let http = HttpClient::new(http, &options.user_agent)?;
+                    Ok(over_our_http(http, url.clone()))
+                };
+                let more = namespaces.len() * KINDS / WATCHES;
+                more_clients = (0..more).map(|_| client()).collect::<Result<_, _>>()?;
+                (client()?, redact_url(&url).to_string())
             }
             Access::Kubeconfig(path) => {
                 let (config, proxy) = read_kubeconfig(path)?;
@@ -62,7 +76,15 @@ impl Server {
         if namespaces.iter().any(String::is_empty) {
             namespaces.clear();
         }
-        Ok(Self { client, shown: shown.trim_end_matches('/').to_owned(), namespaces })
+        let shown = shown.trim_end_matches('/').to_owned();
+        Ok(Self { client, more_clients, shown, namespaces })
+    }
+
+    /// The client for the watch of this number.
+    pub(super) fn client(&self, watch: usize) -> Client {
+        let beyond = (watch / WATCHES).checked_sub(1);
+        let more = beyond.and_then(|at| self.more_clients.get(at));
+        more.unwrap_or(&self.client).clone()
     }
 }
 

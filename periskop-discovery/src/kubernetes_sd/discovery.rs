@@ -147,7 +147,7 @@ impl KubernetesDiscovery {
         update: fn(Change<T>) -> Update,
     ) {
         let id = self.progress.len();
-        let told = watch::<T>(server, &scope).map(move |told| (id, told.map(update)));
+        let told = watch::<T>(server, id, &scope).map(move |told| (id, told.map(update)));
         self.watches.push(told.boxed());
         self.progress.push(Progress { namespace: scope.namespace, state: Sync::Waiting });
     }

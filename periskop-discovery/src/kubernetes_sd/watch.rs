@@ -63,9 +63,10 @@ pub(super) struct Scope {
     pub(super) field: String,
 }
 
-/// What a watch tells, for ever. Nothing happens unless it is polled.
+/// What the watch of this number tells, for ever. Nothing happens unless it is polled.
 pub(super) fn watch<T: Resource>(
     server: &Server,
+    number: usize,
     scope: &Scope,
 ) -> BoxStream<'static, Result<Change<T>, DiscoveryError>> {
     let path = match &scope.namespace {
@@ -73,7 +74,7 @@ pub(super) fn watch<T: Resource>(
         Some(namespace) => format!("/{}/namespaces/{namespace}/{}", T::API, T::PLURAL),
     };
     let asking = Asking {
-        client: server.client.clone(),
+        client: server.client(number),
         endpoint: format!("{}{path}", server.shown),
         path,
         label: scope.label.clone(),
