@@ -30,6 +30,8 @@ pub(crate) const INSTANCES: List = List {
     token: "NextToken",
     next: &["nextToken"],
 };
+/// The most that EC2 puts on a page. Prometheus does not say, and then a page may be of any length.
+const PER_PAGE: &str = "1000";
 /// More network interfaces than any instance has: their numbers are places in a list.
 const INTERFACES_LIMIT: usize = 1024;
 
@@ -116,14 +118,15 @@ impl Refresh for Ec2Discovery {
         let zones = self.zones.as_ref().unwrap_or(&no_zones);
         let client = self.session.client(EC2);
         let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let filters: Vec<_> = filters.collect();
+        let mut parameters: Vec<_> = filters.collect();
+        parameters.push(("MaxResults", PER_PAGE.to_owned()));
         let mut targets = Vec::new();
         let look = |page: &Element| {
             for (reservation, instance) in instances(page) {
                 targets.extend(target(reservation, instance, &region, self.port, zones));
             }
         };
-        client.each_page(&INSTANCES, &filters, look).await?;
+        client.each_page(&INSTANCES, &parameters, look).await?;
         Ok(vec![TargetGroup { source: region, targets, ..TargetGroup::default() }].into())
     }
 }

@@ -145,7 +145,7 @@ impl<'s> Client<'s> {
 
     /// Where a path of the API is: as the settings say, as the environment says, or where AWS has
     /// it in this region.
-    async fn url(&self, path: &str) -> Result<Url, DiscoveryError> {
+    pub(super) async fn url(&self, path: &str) -> Result<Url, DiscoveryError> {
         let mut url = match self.endpoint {
             Some(url) => url.clone(),
             None => self.usual_url().await?,

@@ -19,7 +19,7 @@ pub(crate) mod sign;
 mod sts;
 #[cfg(any(feature = "elasticache", feature = "rds"))]
 pub(crate) mod table;
-#[cfg(all(test, feature = "ec2"))]
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub use settings::{AwsApi, AwsFilter, Clusters};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use periskop_core::config::{Secret, decode, parse};
+use periskop_core::config::{At, Fields, Node, Problems, Secret, decode, parse};
 use periskop_core::discovery::DiscoveryError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -11,10 +11,9 @@ use super::client::EC2;
 use super::credentials::Credentials;
 use super::paging::Pages;
 use super::session::Session;
+use super::settings::AwsApi;
 use crate::build::BuildOptions;
-use crate::ec2_sd::Ec2Config;
 use crate::environment::Environment;
-use crate::mechanism::Mechanism as _;
 
 /// A backend that answers as told, and keeps what it was asked.
 pub(crate) struct Backend {
@@ -71,13 +70,22 @@ fn is_whole(request: &[u8]) -> bool {
     body.len() >= length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
+fn settings_of(text: &str) -> AwsApi {
+    let read = |at: &At<'_>, problems: &mut Problems| {
+        let mut fields = Fields::new(at, problems)?;
+        let aws = AwsApi::take(&mut fields);
+        fields.finish();
+        Some(aws)
+    };
+    decode(&parse(text).expect("YAML"), read).expect("settings")
+}
+
 fn session(settings: &str, environment: &[(&str, &str)]) -> Session {
-    let root = parse(settings).expect("YAML");
-    let config = decode(&root, Ec2Config::decode).expect("settings");
+    let aws = settings_of(settings);
     let environment = environment.iter().copied();
     let environment = Environment::fixed(environment);
     let options = BuildOptions { environment, ..BuildOptions::default() };
-    Session::new(&config.aws, &options).expect("settings that work")
+    Session::new(&aws, &options).expect("settings that work")
 }
 
 fn sts_answer(action: &str, expiration: &str) -> (u16, String) {
@@ -292,6 +300,25 @@ async fn what_is_no_answer_to_the_question_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn an_api_is_where_the_settings_the_environment_or_the_region_say() {
+    let of_service = ("AWS_ENDPOINT_URL_EC2", "http://service/x/");
+    let of_all = ("AWS_ENDPOINT_URL", "http://all");
+    let ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    for (settings, environment, wanted) in [
+        ("{endpoint: 'http://here', region: r}", &[of_service, of_all][..], "http://here/"),
+        ("{region: r}", &[of_service, of_all], "http://service/x/"),
+        ("{region: r}", &[of_all], "http://all/"),
+        ("{region: r}", &[of_all, ignored], "https://ec2.r.amazonaws.com/"),
+        ("{region: cn-north-1}", &[], "https://ec2.cn-north-1.amazonaws.com.cn/"),
+    ] {
+        let session = session(settings, environment);
+        assert_eq!(session.client(EC2).url("/").await.unwrap().as_str(), wanted);
+    }
+    let elsewhere = session("{region: 'x.example/#'}", &[]);
+    assert!(elsewhere.client(EC2).url("/").await.is_err(), "a region chooses no host");
+}
+
 #[test]
 fn pages_that_lead_in_a_circle_are_an_error() {
     let mut pages = Pages::new("could not list");
@@ -308,9 +335,9 @@ fn pages_that_lead_in_a_circle_are_an_error() {
 fn secrets_are_in_no_debug_output() {
     let credentials =
         Credentials::from_texts(Some("A".into()), Some("hunter2".into()), Some("hunter3".into()));
-    let config = decode(&parse("{access_key: A, secret_key: hunter2}").unwrap(), Ec2Config::decode);
-    let config = config.unwrap();
-    let session = session("{access_key: A, secret_key: hunter2}", &[]);
-    let shown = format!("{credentials:?} {config:?} {session:?} {}", config.effective());
+    let settings = "{access_key: A, secret_key: hunter2}";
+    let (aws, session) = (settings_of(settings), session(settings, &[]));
+    let printed = Node::mapping(aws.effective());
+    let shown = format!("{credentials:?} {aws:?} {session:?} {printed}");
     assert!(!shown.contains("hunter"), "{shown}");
 }
