@@ -150,23 +150,8 @@ impl Mechanism for AzureConfig {
     }
 
     fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
-        let cloud = cloud(&self.environment).ok_or_else(|| {
-            let name = &self.environment;
-            BuildError::Missing(format!(
-                "there is no cloud configuration matching the name {name:?}"
-            ))
-        })?;
-        let arm = Arm {
-            backend: Backend::new(&self.api.http, options, Duration::ZERO)?,
-            credentials: Credentials::new(self, cloud, options)?,
-            origin: options.origin(cloud.manager)?,
-            canonical: url::Url::parse(cloud.manager).map_err(BuildError::Url)?,
-            subscription: self.subscription_id.clone(),
-        };
-        let interval = self.api.refresh_interval;
-        let interfaces = Interfaces::new(interval);
-        let discovery = AzureDiscovery { config: self.clone(), arm, interfaces };
-        Ok(options.poll(discovery, interval))
+        let discovery = AzureDiscovery::new(self, options)?;
+        Ok(options.poll(discovery, self.api.refresh_interval))
     }
 }
 
@@ -224,6 +209,24 @@ impl Refresh for AzureDiscovery {
 }
 
 impl AzureDiscovery {
+    fn new(config: &AzureConfig, options: &BuildOptions) -> Result<Self, BuildError> {
+        let cloud = cloud(&config.environment).ok_or_else(|| {
+            let name = &config.environment;
+            BuildError::Missing(format!(
+                "there is no cloud configuration matching the name {name:?}"
+            ))
+        })?;
+        let arm = Arm {
+            backend: Backend::new(&config.api.http, options, Duration::ZERO)?,
+            credentials: Credentials::new(config, cloud, options)?,
+            origin: options.origin(cloud.manager)?,
+            canonical: url::Url::parse(cloud.manager).map_err(BuildError::Url)?,
+            subscription: config.subscription_id.clone(),
+        };
+        let interfaces = Interfaces::new(config.api.refresh_interval);
+        Ok(Self { config: config.clone(), arm, interfaces })
+    }
+
     /// All machines, with the name of the scale set that each belongs to.
     async fn machines(&self) -> Result<Vec<(Machine, Option<String>)>, DiscoveryError> {
         let group = self.config.resource_group.as_str();
@@ -326,5 +329,82 @@ impl AzureDiscovery {
 
     fn invalid(&self, reason: String) -> DiscoveryError {
         DiscoveryError::Invalid { endpoint: shown(&self.arm.origin), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing_backend::Recorder;
+    use periskop_core::config;
+
+    const MACHINES: &str =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines";
+    const NICS: &str =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkInterfaces";
+
+    /// Looks at one machine, whose interface answers so.
+    async fn look(machines: Option<&str>, status: u16, nic: &str) -> Result<Vec<Labels>, String> {
+        let usual = format!(
+            r#"{{"value":[{{"id":"{MACHINES}/vm","name":"vm","properties":{{"networkProfile":
+            {{"networkInterfaces":[{{"id":"{NICS}/nic"}}]}}}}}}]}}"#
+        );
+        let (machines, nic) = (machines.unwrap_or(&usual).to_owned(), nic.to_owned());
+        let recorder = Recorder::answering_by(move |request| {
+            let is = |part| request.contains(part);
+            if is("/oauth2/") {
+                (200, r#"{"access_token":"t","expires_in":3600}"#.to_owned())
+            } else if is("/networkInterfaces/") {
+                (status, nic.clone())
+            } else if is("/virtualMachineScaleSets") {
+                (200, "{}".to_owned())
+            } else {
+                (200, machines.clone())
+            }
+        })
+        .await;
+        let yaml = "{subscription_id: s, tenant_id: t, client_id: c, client_secret: x}";
+        let config = config::decode(&config::parse(yaml).unwrap(), AzureConfig::decode).unwrap();
+        let origins = [CLOUDS[0].authority, CLOUDS[0].manager];
+        let options = BuildOptions {
+            origins: origins.map(|origin| (origin.to_owned(), recorder.url())).into(),
+            ..BuildOptions::default()
+        };
+        let mut discovery = AzureDiscovery::new(&config, &options).unwrap();
+        let found = discovery.refresh().await.map_err(|error| error.to_string())?;
+        Ok(found.groups.into_iter().flat_map(|group| group.targets).collect())
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_an_interface_of_use_is_no_target() {
+        assert_eq!(look(None, 404, "{}").await, Ok(vec![]));
+        assert_eq!(look(None, 200, "{}").await, Ok(vec![]));
+        // Deallocated: it is not told which interface is the primary one.
+        assert_eq!(look(None, 200, r#"{"properties":{}}"#).await, Ok(vec![]));
+        assert_eq!(look(None, 200, r#"{"properties":{"primary":false}}"#).await, Ok(vec![]));
+    }
+
+    #[tokio::test]
+    async fn the_first_configuration_of_the_primary_interface_has_the_addresses() {
+        let nic = r#"{"properties":{"primary":true,"ipConfigurations":[{"properties":{
+            "privateIPAddress":"fd00::1",
+            "publicIPAddress":{"properties":{"ipAddress":"203.0.113.1"}}}}]}}"#;
+        let targets = look(None, 200, nic).await.unwrap();
+        assert_eq!(targets[0].get(ADDRESS), "[fd00::1]:80");
+        assert_eq!(targets[0].get("__meta_azure_machine_public_ip"), "203.0.113.1");
+        assert_eq!(targets[0].get("__meta_azure_machine_resource_group"), "g");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_understood_fails_the_refresh() {
+        let nic = r#"{"properties":{"primary":true,"ipConfigurations":[{}]}}"#;
+        let error = look(None, 200, nic).await.unwrap_err();
+        assert!(error.ends_with("unable to find a private IP for VM vm"), "{error}");
+        assert!(look(None, 500, "{}").await.is_err());
+        let elsewhere = r#"{"value":[],"nextLink":"https://evil.example/"}"#;
+        let error = look(Some(elsewhere), 200, "{}").await.unwrap_err();
+        assert!(error.ends_with("the next page is on another host"), "{error}");
+        let error = look(Some(r#"{"value":[{"id":"vm"}]}"#), 200, "{}").await.unwrap_err();
+        assert!(error.ends_with("invalid ID \"vm\" of a resource"), "{error}");
     }
 }

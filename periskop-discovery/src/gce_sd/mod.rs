@@ -93,17 +93,7 @@ impl Mechanism for GceConfig {
     }
 
     fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
-        let mut url = options.origin(ORIGIN)?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().extend(["compute", "v1", "projects", &self.project]);
-            path.extend(["zones", &self.zone, "instances"]);
-        }
-        let discovery = GceDiscovery {
-            config: self.clone(),
-            backend: Backend::new(&token::unconfigured(), options, self.refresh_interval)?,
-            credentials: Credentials::new(options)?,
-            url,
-        };
+        let discovery = GceDiscovery::new(self, options)?;
         Ok(options.poll(discovery, self.refresh_interval))
     }
 }
@@ -116,6 +106,20 @@ struct GceDiscovery {
 }
 
 impl GceDiscovery {
+    fn new(config: &GceConfig, options: &BuildOptions) -> Result<Self, BuildError> {
+        let mut url = options.origin(ORIGIN)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend(["compute", "v1", "projects", &config.project]);
+            path.extend(["zones", &config.zone, "instances"]);
+        }
+        Ok(Self {
+            config: config.clone(),
+            backend: Backend::new(&token::unconfigured(), options, config.refresh_interval)?,
+            credentials: Credentials::new(options)?,
+            url,
+        })
+    }
+
     async fn page(&self, token: &str) -> Result<Answer, DiscoveryError> {
         let mut url = self.url.clone();
         if !self.config.filter.is_empty() {
@@ -267,4 +271,63 @@ fn target(config: &GceConfig, instance: &Instance) -> Result<Option<Labels>, Str
         labels.insert("__meta_gce_public_ip", access.nat_ip.as_str());
     }
     Ok(Some(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use crate::metadata::LINK_LOCAL;
+    use crate::testing_backend::Recorder;
+    use periskop_core::config;
+
+    /// On a machine without files of credentials.
+    fn discovery(recorder: &Recorder) -> GceDiscovery {
+        let yaml = config::parse("{project: p, zone: z, filter: status=RUNNING}").unwrap();
+        let config = config::decode(&yaml, GceConfig::decode).unwrap();
+        let options = BuildOptions {
+            environment: Environment::fixed([("HOME", "/nowhere")]),
+            origins: [ORIGIN, LINK_LOCAL].map(|o| (o.to_owned(), recorder.url())).into(),
+            ..BuildOptions::default()
+        };
+        GceDiscovery::new(&config, &options).unwrap()
+    }
+
+    async fn recorder(status: u16, instances: &'static str) -> Recorder {
+        Recorder::answering_by(move |request| match request.contains("/computeMetadata/") {
+            true => (200, r#"{"access_token":"hunter2","expires_in":3600}"#.to_owned()),
+            false => (status, instances.to_owned()),
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn the_metadata_server_is_asked_for_a_token_which_is_kept() {
+        let recorder = recorder(200, "{}").await;
+        let mut discovery = discovery(&recorder);
+        discovery.refresh().await.unwrap();
+        discovery.refresh().await.unwrap();
+        let token = "GET /computeMetadata/v1/instance/service-accounts/default/token?scopes=\
+                     https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fcompute.readonly ";
+        let list = "GET /compute/v1/projects/p/zones/z/instances?filter=status%3DRUNNING ";
+        assert_eq!(recorder.requests(), [token, list, list]);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_refused_is_asked_for_anew() {
+        let recorder = recorder(401, "{}").await;
+        let mut discovery = discovery(&recorder);
+        for _ in 0..2 {
+            let error = discovery.refresh().await.unwrap_err().to_string();
+            assert!(error.contains("401 Unauthorized") && !error.contains("hunter2"), "{error}");
+        }
+        assert_eq!(recorder.requests().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_names_itself_as_the_next_one_ends_the_refresh() {
+        let recorder = recorder(200, r#"{"nextPageToken":"again"}"#).await;
+        let error = discovery(&recorder).refresh().await.unwrap_err().to_string();
+        assert!(error.ends_with("the next page is the same page"), "{error}");
+    }
 }

@@ -63,11 +63,11 @@ pub struct ApiKey {
     pub user: String,
     /// The fingerprint of the key.
     pub fingerprint: String,
-    /// Where the key is: PEM, not encrypted.
+    /// Where the key is: PEM.
     pub key_file: PathBuf,
-    /// `key_passphrase`, accepted for keys that are not encrypted.
+    /// `key_passphrase`: what the key is encrypted with; `""`: not set.
     pub key_passphrase: Secret,
-    /// `key_passphrase_file`, the same.
+    /// `key_passphrase_file`: where that is.
     pub key_passphrase_file: Option<PathBuf>,
 }
 
@@ -192,12 +192,7 @@ impl Mechanism for OciConfig {
     }
 
     fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
-        let discovery = OciDiscovery {
-            config: self.clone(),
-            client: OciClient::new(self, options)?,
-            children: HashMap::new(),
-            known: HashMap::new(),
-        };
+        let discovery = OciDiscovery::new(self, options)?;
         Ok(options.poll(discovery, self.api.refresh_interval))
     }
 }
@@ -237,6 +232,15 @@ impl Refresh for OciDiscovery {
 }
 
 impl OciDiscovery {
+    fn new(config: &OciConfig, options: &BuildOptions) -> Result<Self, BuildError> {
+        Ok(Self {
+            config: config.clone(),
+            client: OciClient::new(config, options)?,
+            children: HashMap::new(),
+            known: HashMap::new(),
+        })
+    }
+
     /// The tenancy and all active compartments below it, the nearest first.
     async fn all_compartments(&mut self) -> Vec<String> {
         let mut queue = VecDeque::from([self.client.tenancy().to_owned()]);
@@ -401,4 +405,68 @@ fn labels(instance: &Instance, vnic: &Vnic, tenancy: &str, port: u16) -> Option<
         }
     }
     Some(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rsa_key::tests::PEM;
+    use crate::testing_backend::Recorder;
+    use periskop_core::config;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn what_cannot_be_read_of_a_compartment_or_an_instance_stays_as_it_was() {
+        let down = Arc::new(AtomicBool::new(true));
+        let is_down = down.clone();
+        let recorder = Recorder::answering_by(move |request| {
+            let is = |part| request.contains(part);
+            let partly = is("/compartments") || is("/vnics/");
+            if partly && is_down.load(Ordering::SeqCst) {
+                return (503, "{}".to_owned());
+            }
+            let body = if is("/compartments?compartmentId=t") {
+                r#"[{"id":"child","lifecycleState":"ACTIVE"}]"#
+            } else if is("/instances?compartmentId=child") {
+                r#"[{"id":"i","compartmentId":"child"},{"id":"no compartment"}]"#
+            } else if is("/vnicAttachments") {
+                r#"[{"vnicId":"w","lifecycleState":"DETACHED"},
+                    {"vnicId":"v","lifecycleState":"ATTACHED"}]"#
+            } else if is("/vnics/v") {
+                r#"{"isPrimary":true,"ipv6Addresses":["fd00::2","fd00::1"]}"#
+            } else {
+                "[]"
+            };
+            (200, body.to_owned())
+        })
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key.pem");
+        std::fs::write(&file, PEM).unwrap();
+        let yaml = "{region: r, tenancy: t, user: u, fingerprint: f, key_file: key.pem}";
+        let mut config = config::decode(&config::parse(yaml).unwrap(), OciConfig::decode).unwrap();
+        config.resolve_paths(dir.path());
+        let options = BuildOptions {
+            origins: ["https://iaas.r.oraclecloud.com", "https://identity.r.oraclecloud.com"]
+                .map(|origin| (origin.to_owned(), recorder.url()))
+                .into(),
+            ..BuildOptions::default()
+        };
+        let mut discovery = OciDiscovery::new(&config, &options).unwrap();
+        let mut addresses = async || {
+            let groups = discovery.refresh().await.unwrap().groups;
+            let targets = groups[0].targets.iter();
+            targets.map(|labels| labels.get(ADDRESS).to_owned()).collect::<Vec<_>>()
+        };
+        assert!(addresses().await.is_empty());
+        down.store(false, Ordering::SeqCst);
+        assert_eq!(addresses().await, ["[fd00::1]:80"]);
+        down.store(true, Ordering::SeqCst);
+        assert_eq!(addresses().await, ["[fd00::1]:80"]);
+        // A key that is gone fails the whole: nothing is told, and what is known stays.
+        std::fs::remove_file(file).unwrap();
+        let error = discovery.refresh().await.unwrap_err().to_string();
+        assert!(error.starts_with("Oracle Cloud credentials: cannot read"), "{error}");
+    }
 }

@@ -120,11 +120,7 @@ impl Mechanism for OvhcloudConfig {
     }
 
     fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
-        let discovery = OvhcloudDiscovery {
-            client: OvhClient::new(self, endpoint(&self.endpoint, options)?, options)?,
-            service: self.service,
-            known: HashMap::new(),
-        };
+        let discovery = OvhcloudDiscovery::new(self, options)?;
         Ok(options.poll(discovery, self.refresh_interval))
     }
 }
@@ -155,6 +151,14 @@ impl Refresh for OvhcloudDiscovery {
 }
 
 impl OvhcloudDiscovery {
+    fn new(config: &OvhcloudConfig, options: &BuildOptions) -> Result<Self, BuildError> {
+        Ok(Self {
+            client: OvhClient::new(config, endpoint(&config.endpoint, options)?, options)?,
+            service: config.service,
+            known: HashMap::new(),
+        })
+    }
+
     /// A server as it is now; as it was where it cannot be asked for.
     async fn look(&self, name: String) -> (String, Option<Labels>) {
         let asked = match self.service {
@@ -166,5 +170,47 @@ impl OvhcloudDiscovery {
             self.known.get(&name).cloned()
         });
         (name, labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::ADDRESS;
+    use crate::testing_backend::Recorder;
+    use periskop_core::config;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_asked_for_stays_as_it_was() {
+        let down = Arc::new(AtomicBool::new(false));
+        let is_down = down.clone();
+        let recorder = Recorder::answering_by(move |request| {
+            let body = match request.split(' ').nth(1).unwrap_or_default() {
+                "/1.0/auth/time" => "1700000000",
+                "/1.0/vps" => r#"["a","never seen"]"#,
+                "/1.0/vps/a" if !is_down.load(Ordering::SeqCst) => r#"{"name":"a"}"#,
+                "/1.0/vps/a/ips" => r#"["1.2.3.4"]"#,
+                _ => return (404, "{}".to_owned()),
+            };
+            (200, body.to_owned())
+        })
+        .await;
+        let yaml = format!(
+            "{{application_key: k, application_secret: s, consumer_key: c, service: vps, \
+             endpoint: '{}1.0'}}",
+            recorder.url()
+        );
+        let yaml = config::parse(&yaml).unwrap();
+        let config = config::decode(&yaml, OvhcloudConfig::decode).unwrap();
+        let mut discovery = OvhcloudDiscovery::new(&config, &BuildOptions::default()).unwrap();
+        for _ in 0..2 {
+            let groups = discovery.refresh().await.unwrap().groups;
+            assert_eq!(groups[0].source, "ovhcloud_vps");
+            let targets: Vec<_> = groups[0].targets.iter().map(|t| t.get(ADDRESS)).collect();
+            assert_eq!(targets, ["1.2.3.4"]);
+            down.store(true, Ordering::SeqCst);
+        }
     }
 }
