@@ -4,6 +4,8 @@
 //! 4096 bits: `ring` signs with no others.
 
 use base64::Engine as _;
+#[cfg(feature = "oci")]
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use periskop_core::config::Secret;
 use ring::rand::SystemRandom;
@@ -30,8 +32,11 @@ pub(crate) enum Digest {
 pub(crate) enum KeyError {
     #[error("holds no PEM private key")]
     None,
-    #[error("the private key is encrypted, which is not supported: store it decrypted")]
+    #[error("the private key is encrypted, which cannot be read here: store it decrypted")]
     Encrypted,
+    #[cfg(feature = "oci")]
+    #[error("the private key cannot be decrypted with the passphrase")]
+    Passphrase,
     #[error("the private key is no RSA key of 2048 to 4096 bits")]
     Unfit,
 }
@@ -49,6 +54,25 @@ impl RsaKey {
             _ => return Err(KeyError::Unfit),
         };
         pair.map(Self).map_err(|_| KeyError::Unfit)
+    }
+
+    /// As [`RsaKey::from_pem`], of a key that may be encrypted: PKCS#8 (RFC 5958, section 3) with
+    /// PBES2 (RFC 8018), which is what OpenSSL 3 writes. Blocks for as long as that takes.
+    #[cfg(feature = "oci")]
+    pub(crate) fn from_encrypted_pem(pem: &[u8], passphrase: &Secret) -> Result<Self, KeyError> {
+        const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+        let text = String::from_utf8_lossy(pem);
+        let body = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once("-----END "));
+        let Some((body, _)) = body.filter(|_| !passphrase.is_empty()) else {
+            return Self::from_pem(pem);
+        };
+        let body: String = body.split_whitespace().collect();
+        let der = STANDARD.decode(body).map_err(|_| KeyError::None)?;
+        let key = pkcs8::EncryptedPrivateKeyInfoRef::try_from(der.as_slice())
+            .map_err(|_| KeyError::Encrypted)?
+            .decrypt(passphrase.expose())
+            .map_err(|_| KeyError::Passphrase)?;
+        RsaKeyPair::from_pkcs8(key.as_bytes()).map(Self).map_err(|_| KeyError::Unfit)
     }
 
     /// The signature of a message.
@@ -142,6 +166,20 @@ pub(crate) mod tests {
                 .verify(signed.as_bytes(), &decode(signature))
                 .unwrap();
         }
+    }
+
+    #[cfg(feature = "oci")]
+    #[test]
+    fn a_key_is_decrypted_with_its_passphrase() {
+        let encrypted = include_bytes!("oci_sd/encrypted_key.pem");
+        let decrypt = |passphrase| RsaKey::from_encrypted_pem(encrypted, &Secret::new(passphrase));
+        let plain = RsaKey::from_pem(PEM.as_bytes()).unwrap();
+        let sign = |key: &RsaKey| key.sign(Digest::Sha256, b"text").unwrap();
+        assert_eq!(sign(&decrypt("open sesame").unwrap()), sign(&plain));
+        assert_eq!(decrypt("hunter2").err(), Some(KeyError::Passphrase));
+        assert_eq!(decrypt("").err(), Some(KeyError::Encrypted));
+        // One that is not encrypted needs none.
+        assert!(RsaKey::from_encrypted_pem(PEM.as_bytes(), &Secret::new("x")).is_ok());
     }
 
     #[cfg(feature = "oci")]

@@ -27,7 +27,7 @@ use crate::backend::{Answer, Backend, shown};
 use crate::build::{BuildError, BuildOptions};
 use crate::http_client::{HttpClientConfig, read_text};
 use crate::metadata::{LINK_LOCAL, MetadataServer};
-use crate::rsa_key::RsaKey;
+use crate::rsa_key::{KeyError, RsaKey};
 use crate::token::{ANSWER_LIMIT, expiry, remaining};
 
 /// A token is renewed this long before it ends.
@@ -111,8 +111,22 @@ async fn signer_of_file(key: &ApiKey) -> Result<Signer, DiscoveryError> {
         reason,
     };
     let pem = read_text(&key.key_file).await.map_err(|error| unusable(error.to_string()))?;
-    let parsed = RsaKey::from_pem(pem.expose().as_bytes())
-        .map_err(|error| unusable(format!("{}: {error}", key.key_file.display())))?;
+    let passphrase = match &key.key_passphrase_file {
+        Some(file) => read_text(file).await.map_err(|error| unusable(error.to_string()))?,
+        None => key.key_passphrase.clone(),
+    };
+    // Decrypting is made slow on purpose.
+    let parsed = tokio::task::spawn_blocking(move || {
+        RsaKey::from_encrypted_pem(pem.expose().as_bytes(), &passphrase)
+    });
+    let parsed = parsed.await.map_err(|_| unusable("reading the key was cut off".into()))?;
+    let parsed = parsed.map_err(|error| {
+        let hint = match error {
+            KeyError::Encrypted => ", or as PKCS#8 with a key_passphrase",
+            _ => "",
+        };
+        unusable(format!("{}: {error}{hint}", key.key_file.display()))
+    })?;
     let key_id = format!("{}/{}/{}", key.tenancy, key.user, key.fingerprint);
     Ok(Signer { tenancy: key.tenancy.clone(), key_id: Secret::new(key_id), key: Arc::new(parsed) })
 }
@@ -187,7 +201,7 @@ impl Instance {
             (body.len().to_string(), STANDARD.encode(digest(&SHA256, body.as_bytes())));
         let signed =
             [("content-length", &*length), ("content-type", JSON), ("x-content-sha256", &*sha)];
-        let unusable = |error: crate::rsa_key::KeyError| DiscoveryError::Unreachable {
+        let unusable = |error: KeyError| DiscoveryError::Unreachable {
             endpoint: shown(&url),
             reason: error.to_string(),
         };
@@ -290,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_that_cannot_be_used_is_told_by_its_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();
+        std::fs::write(file.path(), include_bytes!("encrypted_key.pem")).unwrap();
         let key = ApiKey {
             tenancy: "t".into(),
             user: "u".into(),
@@ -300,7 +314,8 @@ mod tests {
             key_passphrase_file: None,
         };
         let error = Credentials::api_key(&key).signer().await.err().unwrap().to_string();
-        assert!(error.contains(&file.path().display().to_string()) && error.contains("encrypted"));
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
+        assert!(error.ends_with("cannot be decrypted with the passphrase"), "{error}");
         assert!(!format!("{key:?}").contains("hunter2"));
     }
 }
