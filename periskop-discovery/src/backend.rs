@@ -1,6 +1,7 @@
 //! One question to an HTTP backend, with everything bounded: how long it takes, how much comes.
 
 use std::sync::LazyLock;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Backend {
     client: HttpClient,
     timeout: Duration,
+    /// What errors name instead of the host, where that means nothing.
+    socket: Option<String>,
 }
 
 impl Backend {
@@ -38,7 +41,18 @@ impl Backend {
     ) -> Result<Self, BuildError> {
         let client = HttpClient::new(http, &options.user_agent)?;
         let timeout = if timeout.is_zero() { PATIENCE } else { timeout };
-        Ok(Self { client, timeout })
+        Ok(Self { client, timeout, socket: None })
+    }
+
+    /// Asks whoever listens on a Unix socket; hosts and ports of URLs mean nothing then.
+    pub(crate) fn over_unix_socket(
+        path: &Path,
+        options: &BuildOptions,
+        timeout: Duration,
+    ) -> Result<Self, BuildError> {
+        let client = HttpClient::over_unix_socket(path, &options.user_agent)?;
+        let timeout = if timeout.is_zero() { PATIENCE } else { timeout };
+        Ok(Self { client, timeout, socket: Some(format!("unix://{}", path.display())) })
     }
 
     /// A `GET`.
@@ -53,7 +67,10 @@ impl Backend {
 
     /// A request of any method.
     pub(crate) fn call(&self, method: Method, url: Url) -> Call {
-        let shown = shown(&url);
+        let shown = match &self.socket {
+            Some(socket) => format!("{socket}: {}", url.path()),
+            None => shown(&url),
+        };
         let request = self.client.request(method, url).timeout(self.timeout);
         Call { request, shown, limit: BODY_LIMIT, unfit: None }
     }

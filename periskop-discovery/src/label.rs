@@ -32,6 +32,13 @@ pub(crate) fn wrapped<S: AsRef<str>>(
     text
 }
 
+/// A text of a backend's as errors quote it: its beginning, in one line.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let beginning: String = text.chars().take(LONGEST).collect();
+    format!("{beginning:?}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +53,12 @@ mod tests {
         assert_eq!(join_host_port("10.0.0.1", 80), "10.0.0.1:80");
         assert_eq!(join_host_port("fd00::1", 80), "[fd00::1]:80");
         assert_eq!(join_host_port("", "0"), ":0");
+    }
+
+    #[test]
+    fn what_is_quoted_is_short_and_one_line() {
+        assert_eq!(quoted("a\nb"), r#""a\nb""#);
+        assert_eq!(quoted(&"x".repeat(1000)).len(), 62);
     }
 
     #[test]

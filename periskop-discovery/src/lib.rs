@@ -60,6 +60,10 @@ pub mod ec2_sd;
 pub mod ecs_sd;
 #[cfg(feature = "elasticache")]
 pub mod elasticache_sd;
+#[cfg(feature = "docker")]
+pub mod docker_sd;
+#[cfg(feature = "dockerswarm")]
+pub mod dockerswarm_sd;
 mod environment;
 #[cfg(feature = "file")]
 pub mod file_sd;
@@ -67,6 +71,8 @@ pub mod file_sd;
 pub mod gce_sd;
 #[cfg(feature = "_backend")]
 mod go_json;
+#[cfg(feature = "_go_url")]
+mod go_url;
 mod groups;
 #[cfg(feature = "hetzner")]
 pub mod hetzner_sd;
@@ -98,6 +104,8 @@ pub mod openstack_sd;
 pub mod outscale_sd;
 #[cfg(feature = "ovhcloud")]
 pub mod ovhcloud_sd;
+#[cfg(feature = "_moby")]
+mod moby;
 mod polling;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;

@@ -23,6 +23,7 @@ mod settings;
 mod tls;
 mod transport;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use periskop_core::config::Secret;
@@ -78,6 +79,26 @@ impl HttpClient {
     /// [`HttpError::File`] where a certificate cannot be read, [`HttpError::Setting`] where a
     /// setting cannot be used. Files of credentials are not looked at yet.
     pub fn new(config: &HttpClientConfig, user_agent: &str) -> Result<Self, HttpError> {
+        let transport = Transport::new(&config.tls, &config.proxy, config.enable_http2)?;
+        Self::with_transport(config, user_agent, transport)
+    }
+
+    /// A client of whoever listens on a Unix socket; hosts and ports of URLs mean nothing then.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Setting`] where the system has no such sockets. Whether anybody listens is
+    /// not looked at yet.
+    pub(crate) fn over_unix_socket(path: &Path, user_agent: &str) -> Result<Self, HttpError> {
+        let transport = Transport::over_unix_socket(path)?;
+        Self::with_transport(&HttpClientConfig::default(), user_agent, transport)
+    }
+
+    fn with_transport(
+        config: &HttpClientConfig,
+        user_agent: &str,
+        transport: Transport,
+    ) -> Result<Self, HttpError> {
         let tokens = match &config.auth {
             Some(Auth::OAuth2(oauth2)) => Some(TokenSource::new(oauth2)?),
             _ => None,
@@ -86,12 +107,7 @@ impl HttpClient {
             field: "user agent",
             reason: "not fit for a header".into(),
         })?;
-        Ok(Self(Arc::new(Inner {
-            config: config.clone(),
-            user_agent,
-            transport: Transport::new(&config.tls, &config.proxy, config.enable_http2)?,
-            tokens,
-        })))
+        Ok(Self(Arc::new(Inner { config: config.clone(), user_agent, transport, tokens })))
     }
 
     /// A `GET` of `url`.

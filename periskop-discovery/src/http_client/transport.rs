@@ -1,5 +1,6 @@
 //! Connections: TLS and proxy as configured, pooled, renewed when a certificate file changes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,15 @@ impl Transport {
         })
     }
 
+    /// Connects to a socket, whatever the URL says. Without TLS and proxy.
+    pub(super) fn over_unix_socket(path: &Path) -> Result<Self, HttpError> {
+        let mut transport = Self::new(&TlsConfig::default(), &ProxyConfig::default(), false)?;
+        let current = transport.current.get_mut();
+        let builder = on_unix_socket(builder(current.config.clone(), false), path)?;
+        current.client = finish(builder, &transport.proxy)?;
+        Ok(transport)
+    }
+
     /// The client for this URL now, the URL to give it, and the `Host` where that is not the
     /// URL's.
     pub(super) async fn client(
@@ -122,6 +132,17 @@ fn builder(mut config: ClientConfig, http2: bool) -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT);
     if http2 { builder } else { builder.http1_only() }
+}
+
+#[cfg(unix)]
+fn on_unix_socket(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder, HttpError> {
+    Ok(builder.unix_socket(path))
+}
+
+#[cfg(not(unix))]
+fn on_unix_socket(_: ClientBuilder, _: &Path) -> Result<ClientBuilder, HttpError> {
+    let reason = "this system has no Unix sockets".into();
+    Err(HttpError::Setting { field: "host", reason })
 }
 
 fn finish(mut builder: ClientBuilder, proxy: &ProxyConfig) -> Result<reqwest::Client, HttpError> {
