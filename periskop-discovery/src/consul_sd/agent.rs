@@ -1,6 +1,7 @@
 //! Questions to a Consul agent, as HashiCorp's client asks them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -78,9 +79,17 @@ impl HttpAgent {
             ("ns", variable(&config.namespace, "CONSUL_NAMESPACE")),
             ("partition", variable(&config.partition, "CONSUL_PARTITION")),
         ];
+        // As with HashiCorp's client, the settings of HTTP are not for sockets.
+        let (backend, base) = match config.server.strip_prefix("unix://") {
+            Some(path) => {
+                let backend = Backend::over_unix_socket(Path::new(path), options, TIMEOUT)?;
+                (backend, base("http", "localhost", &config.path_prefix)?)
+            }
+            None => (Backend::new(&config.http, options, TIMEOUT)?, server(config, options)?),
+        };
         Ok(Self {
-            backend: Backend::new(&config.http, options, TIMEOUT)?,
-            base: base(config, options)?,
+            backend,
+            base,
             token: Secret::new(variable(config.token.expose(), "CONSUL_HTTP_TOKEN")),
             place: place.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
             allow_stale: config.allow_stale,
@@ -177,7 +186,7 @@ fn index(answer: &Answer) -> Option<u64> {
 
 /// The address by the rules of HashiCorp's client: a scheme of the server's own wins, but never
 /// makes `http` of `https`, and what follows the host then is a prefix.
-fn base(config: &ConsulConfig, options: &BuildOptions) -> Result<Url, BuildError> {
+fn server(config: &ConsulConfig, options: &BuildOptions) -> Result<Url, BuildError> {
     let over_tls = || options.environment.get("CONSUL_HTTP_SSL").is_some_and(|set| is_true(&set));
     let mut scheme = match config.scheme.as_str() {
         "" if over_tls() => "https",
@@ -203,6 +212,10 @@ fn base(config: &ConsulConfig, options: &BuildOptions) -> Result<Url, BuildError
         let message = format!("consul: unsupported protocol scheme {scheme:?}");
         return Err(BuildError::Missing(message));
     }
+    base(scheme, host, prefix)
+}
+
+fn base(scheme: &str, host: &str, prefix: &str) -> Result<Url, BuildError> {
     let mut url = Url::parse(&format!("{scheme}://{host}")).map_err(BuildError::Url)?;
     if !prefix.is_empty() {
         url.set_path(prefix);
@@ -241,6 +254,8 @@ mod tests {
             let url = agent(yaml, &[]).unwrap().url(&["v1", "agent", "self"]);
             assert_eq!(url.as_str().trim_end_matches('?'), wanted, "{yaml}");
         }
+        let socket = agent("{server: 'unix:///run/consul.sock', path_prefix: /z}", &[]).unwrap();
+        assert_eq!(socket.base.as_str(), "http://localhost/z");
         for yaml in ["{server: 'ftp://a'}", "{scheme: ftp}", "{server: 'a b'}"] {
             assert!(agent(yaml, &[]).is_err(), "{yaml}");
         }

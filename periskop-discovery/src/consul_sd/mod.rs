@@ -21,7 +21,7 @@ use crate::http_client::{Auth, HttpClientConfig, Source, redact_text};
 use crate::mechanism::Mechanism;
 use crate::watching::Watching;
 use agent::HttpAgent;
-use watch::{Scope, Watch};
+use watch::{Pace, RETRY, Scope, Watch};
 
 /// Prometheus's default.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
@@ -185,7 +185,7 @@ impl Mechanism for ConsulConfig {
     }
 
     fn build(&self, options: &BuildOptions) -> Result<Box<dyn Discovery>, BuildError> {
-        let interval = match options.interval(self.refresh_interval) {
+        let every = match options.interval(self.refresh_interval) {
             Duration::ZERO => REFRESH_INTERVAL,
             interval => interval,
         };
@@ -197,7 +197,7 @@ impl Mechanism for ConsulConfig {
                 || !self.filter.is_empty(),
             datacenter: Some(self.datacenter.clone()).filter(|name| !name.is_empty()),
             tag_separator: self.tag_separator.clone(),
-            interval,
+            pace: Pace { every, retry: options.interval(RETRY) },
         };
         Ok(Box::new(Watching::new(|teller| watch.run(teller))))
     }

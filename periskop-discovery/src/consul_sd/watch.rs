@@ -15,7 +15,7 @@ use super::labels::{Entry, group};
 use crate::watching::Teller;
 
 /// How long a watch waits after an error, as in Prometheus.
-const RETRY: Duration = Duration::from_secs(15);
+pub(super) const RETRY: Duration = Duration::from_secs(15);
 /// How long the first full sync waits for a service that does not answer.
 const FIRST_SYNC: Duration = Duration::from_secs(10);
 /// How many answers may wait to be looked at.
@@ -45,8 +45,24 @@ pub(super) struct Watch<A> {
     /// `None`: that of the agent.
     pub(super) datacenter: Option<String>,
     pub(super) tag_separator: String,
+    pub(super) pace: Pace,
+}
+
+/// When is asked again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
     /// How often each question is asked at most.
-    pub(super) interval: Duration,
+    pub(super) every: Duration,
+    /// How long an error is waited out.
+    pub(super) retry: Duration,
+}
+
+impl Pace {
+    fn ticks(self) -> Interval {
+        let mut ticks = interval(self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    }
 }
 
 enum Event {
@@ -64,16 +80,16 @@ struct Service {
 
 impl<A: Agent> Watch<A> {
     pub(super) async fn run(self, teller: Teller) {
-        let Self { agent, scope, asks_catalogue, datacenter, tag_separator, interval } = self;
+        let Self { agent, scope, asks_catalogue, datacenter, tag_separator, pace } = self;
         let agent = Arc::new(agent);
         let datacenter = match datacenter {
             Some(name) => name,
-            None => own_datacenter(agent.as_ref(), &teller).await,
+            None => own_datacenter(agent.as_ref(), &teller, pace).await,
         };
         let (events, told) = mpsc::channel(AHEAD);
         let mut watches = Watches {
             agent,
-            interval,
+            pace,
             events,
             tasks: JoinSet::new(),
             watched: BTreeMap::new(),
@@ -92,20 +108,20 @@ impl<A: Agent> Watch<A> {
     }
 }
 
-async fn own_datacenter(agent: &impl Agent, teller: &Teller) -> String {
+async fn own_datacenter(agent: &impl Agent, teller: &Teller, pace: Pace) -> String {
     loop {
         match agent.datacenter().await {
             Ok(name) => return name,
             Err(error) => teller.error(error).await,
         }
-        sleep(RETRY).await;
+        sleep(pace.retry).await;
     }
 }
 
 /// The tasks. They end with it.
 struct Watches<A> {
     agent: Arc<A>,
-    interval: Duration,
+    pace: Pace,
     events: mpsc::Sender<Event>,
     tasks: JoinSet<()>,
     watched: BTreeMap<String, Watched>,
@@ -122,12 +138,12 @@ struct Watched {
 
 impl<A: Agent> Watches<A> {
     fn watch_catalogue(&mut self) {
-        let (agent, events, ticks) = (self.agent.clone(), self.events.clone(), self.ticks());
+        let (agent, events, pace) = (self.agent.clone(), self.events.clone(), self.pace);
         let ask = move |after| {
             let agent = agent.clone();
             async move { agent.services(after).await }
         };
-        self.tasks.spawn(follow(events, ticks, ask, Event::Catalogue, None));
+        self.tasks.spawn(follow(events, pace, ask, Event::Catalogue, None));
     }
 
     fn watch_service(&mut self, name: String) {
@@ -136,7 +152,7 @@ impl<A: Agent> Watches<A> {
         }
         self.begun += 1;
         let service = Service { name: name.clone(), number: self.begun };
-        let (agent, events, ticks) = (self.agent.clone(), self.events.clone(), self.ticks());
+        let (agent, events, pace) = (self.agent.clone(), self.events.clone(), self.pace);
         let asked = name.clone();
         let ask = move |after| {
             let (agent, name) = (agent.clone(), asked.clone());
@@ -144,7 +160,7 @@ impl<A: Agent> Watches<A> {
         };
         let of = service.clone();
         let event = move |entries| Event::Instances(of.clone(), entries);
-        let task = self.tasks.spawn(follow(events, ticks, ask, event, Some(service)));
+        let task = self.tasks.spawn(follow(events, pace, ask, event, Some(service)));
         self.watched.insert(name, Watched { number: self.begun, task, answered: false });
     }
 
@@ -172,25 +188,19 @@ impl<A: Agent> Watches<A> {
             _ => false,
         }
     }
-
-    fn ticks(&self) -> Interval {
-        let mut ticks = interval(self.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks
-    }
 }
 
 /// Asks the same question again and again, each time for what is new.
 async fn follow<T, F>(
     events: mpsc::Sender<Event>,
-    mut ticks: Interval,
+    pace: Pace,
     ask: impl Fn(Option<u64>) -> F,
     event: impl Fn(T) -> Event,
     service: Option<Service>,
 ) where
     F: Future<Output = Result<Indexed<T>, DiscoveryError>>,
 {
-    let mut last = None;
+    let (mut last, mut ticks) = (None, pace.ticks());
     loop {
         ticks.tick().await;
         match ask(last).await {
@@ -204,7 +214,7 @@ async fn follow<T, F>(
             }
             Err(error) => {
                 let _ = events.send(Event::Failed(service.clone(), error)).await;
-                sleep(RETRY).await;
+                sleep(pace.retry).await;
             }
         }
     }

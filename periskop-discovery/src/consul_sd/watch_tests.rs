@@ -93,7 +93,7 @@ fn watching(agent: &Arc<Scripted>, services: &[&str]) -> Watching {
         asks_catalogue: services.is_empty(),
         datacenter: None,
         tag_separator: ",".into(),
-        interval: INTERVAL,
+        pace: Pace { every: INTERVAL, retry: RETRY },
     };
     Watching::new(|teller| watch.run(teller))
 }
