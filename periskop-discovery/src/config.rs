@@ -61,6 +61,7 @@ mechanisms! {
     "stackit" => crate::stackit_sd::StackitConfig,
     "triton" => crate::triton_sd::TritonConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
+    "nomad" => crate::nomad_sd::NomadConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -79,6 +80,13 @@ const NOT_YET: &[&str] = &[
     "marathon_sd_configs",
     "nerve_sd_configs",
     "nomad_sd_configs",
+    "oci_sd_configs",
+    "openstack_sd_configs",
+    "outscale_sd_configs",
+    "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",
+    "rds_sd_configs",
+    "scaleway_sd_configs",
     "serverset_sd_configs",
 ];
 

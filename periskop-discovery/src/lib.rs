@@ -106,6 +106,8 @@ pub mod outscale_sd;
 pub mod ovhcloud_sd;
 #[cfg(feature = "_moby")]
 mod moby;
+#[cfg(feature = "nomad")]
+pub mod nomad_sd;
 mod polling;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;
