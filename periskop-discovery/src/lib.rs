@@ -65,6 +65,8 @@ pub mod docker_sd;
 #[cfg(feature = "dockerswarm")]
 pub mod dockerswarm_sd;
 mod environment;
+#[cfg(feature = "eureka")]
+pub mod eureka_sd;
 #[cfg(feature = "file")]
 pub mod file_sd;
 #[cfg(feature = "gce")]

@@ -1,11 +1,12 @@
 //! XML as a tree of elements: what a backend answers is small and looked at once.
 //!
-//! Names are told without their namespace's prefix, attributes are left out, and nothing is
+//! Names are told without their namespace's prefix, so are those of attributes, and nothing is
 //! fetched or expanded but the five entities and character references that XML itself has.
 
 use std::ops::Range;
 
-use quick_xml::events::Event;
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 /// Deeper than any backend nests its answers.
@@ -25,6 +26,7 @@ pub(crate) struct Element {
     pub(crate) name: String,
     /// The elements in it, in order.
     pub(crate) children: Vec<Element>,
+    attributes: Vec<(String, String)>,
     text: String,
     inner: Range<usize>,
 }
@@ -57,6 +59,12 @@ impl Element {
     /// The element at the end of this path of first children.
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |element, name| element.child(name))
+    }
+
+    /// The value of an attribute; `""` where there is none.
+    pub(crate) fn attribute(&self, name: &str) -> &str {
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// The text directly in it, entities resolved.
@@ -99,12 +107,14 @@ fn read(text: &str) -> Result<Element, String> {
                 open.push(Element {
                     name: tag.local_name().as_ref().to_owned(),
                     inner: after..after,
+                    attributes: attributes(&tag)?,
                     ..Element::default()
                 });
             }
             Event::Empty(tag) => {
                 let name = tag.local_name().as_ref().to_owned();
-                close(Element { name, ..Element::default() }, &mut open, &mut root)?;
+                let attributes = attributes(&tag)?;
+                close(Element { name, attributes, ..Element::default() }, &mut open, &mut root)?;
             }
             Event::End(_) => {
                 let mut element = open.pop().ok_or("an end without a beginning")?;
@@ -131,6 +141,17 @@ fn read(text: &str) -> Result<Element, String> {
         return Err("the document ends within an element".into());
     }
     root.ok_or_else(|| "no element".into())
+}
+
+fn attributes(tag: &BytesStart<'_>) -> Result<Vec<(String, String)>, String> {
+    tag.attributes()
+        .map(|attribute| {
+            let attribute = attribute.map_err(|e| e.to_string())?;
+            let name = attribute.key.local_name().as_ref().to_owned();
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+            Ok((name, value.map_err(|e| e.to_string())?.into_owned()))
+        })
+        .collect()
 }
 
 fn position(reader: &Reader<&[u8]>) -> usize {
@@ -174,6 +195,15 @@ mod tests {
             Some(&Element { name: "none".into(), ..Element::default() })
         );
         assert_eq!(root.text_at(&["absent", "id"]), "");
+    }
+
+    #[test]
+    fn attributes_are_found_by_name() {
+        let document = Document::parse(b"<a x='1' n:y='&lt;'><b z=\"2\"/></a>").unwrap();
+        let root = document.root();
+        assert_eq!((root.attribute("x"), root.attribute("y")), ("1", "<"));
+        assert_eq!(root.child("b").unwrap().attribute("z"), "2");
+        assert_eq!(root.attribute("z"), "");
     }
 
     #[test]
