@@ -62,6 +62,7 @@ mechanisms! {
     "stackit" => crate::stackit_sd::StackitConfig,
     "triton" => crate::triton_sd::TritonConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
+    "marathon" => crate::marathon_sd::MarathonConfig,
     "nomad" => crate::nomad_sd::NomadConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
@@ -83,6 +84,9 @@ const NOT_YET: &[&str] = &[
     "kubernetes_sd_configs",
     "kuma_sd_configs",
     "marathon_sd_configs",
+    "lightsail_sd_configs",
+    "linode_sd_configs",
+    "msk_sd_configs",
     "nerve_sd_configs",
     "nomad_sd_configs",
     "oci_sd_configs",

@@ -93,6 +93,8 @@ mod label;
 pub mod lightsail_sd;
 #[cfg(feature = "linode")]
 pub mod linode_sd;
+#[cfg(feature = "marathon")]
+pub mod marathon_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
