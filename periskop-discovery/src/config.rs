@@ -62,6 +62,7 @@ mechanisms! {
     "stackit" => crate::stackit_sd::StackitConfig,
     "triton" => crate::triton_sd::TritonConfig,
     "uyuni" => crate::uyuni_sd::UyuniConfig,
+    "kuma" => crate::kuma_sd::KumaConfig,
     "marathon" => crate::marathon_sd::MarathonConfig,
     "nomad" => crate::nomad_sd::NomadConfig,
     "vultr" => crate::vultr_sd::VultrConfig,

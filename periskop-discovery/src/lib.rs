@@ -88,6 +88,8 @@ mod ip;
 mod known;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes_sd;
+#[cfg(feature = "kuma")]
+pub mod kuma_sd;
 mod label;
 #[cfg(feature = "lightsail")]
 pub mod lightsail_sd;
