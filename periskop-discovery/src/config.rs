@@ -64,7 +64,9 @@ mechanisms! {
     "uyuni" => crate::uyuni_sd::UyuniConfig,
     "kuma" => crate::kuma_sd::KumaConfig,
     "marathon" => crate::marathon_sd::MarathonConfig,
+    "nerve" => crate::nerve_sd::NerveConfig,
     "nomad" => crate::nomad_sd::NomadConfig,
+    "serverset" => crate::serverset_sd::ServersetConfig,
     "vultr" => crate::vultr_sd::VultrConfig,
 }
 
@@ -98,6 +100,9 @@ const NOT_YET: &[&str] = &[
     "rds_sd_configs",
     "scaleway_sd_configs",
     "serverset_sd_configs",
+    "stackit_sd_configs",
+    "triton_sd_configs",
+    "uyuni_sd_configs",
 ];
 
 fn take<M: Mechanism + Clone + PartialEq>(

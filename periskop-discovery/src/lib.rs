@@ -72,6 +72,7 @@ pub mod file_sd;
 #[cfg(feature = "gce")]
 pub mod gce_sd;
 #[cfg(feature = "_backend")]
+#[cfg(any(feature = "_backend", feature = "_zookeeper"))]
 mod go_json;
 #[cfg(feature = "_go_url")]
 mod go_url;
@@ -112,6 +113,8 @@ pub mod outscale_sd;
 pub mod ovhcloud_sd;
 #[cfg(feature = "_moby")]
 mod moby;
+#[cfg(feature = "nerve")]
+pub mod nerve_sd;
 #[cfg(feature = "nomad")]
 pub mod nomad_sd;
 mod polling;
@@ -124,6 +127,8 @@ mod rsa_key;
 pub mod scaleway_sd;
 #[cfg(feature = "stackit")]
 pub mod stackit_sd;
+#[cfg(feature = "serverset")]
+pub mod serverset_sd;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -141,6 +146,8 @@ pub mod vultr_sd;
 mod watching;
 #[cfg(feature = "_xml")]
 mod xml;
+#[cfg(feature = "_zookeeper")]
+mod zookeeper;
 
 #[cfg(feature = "_backend")]
 pub use api::Api;
