@@ -39,6 +39,8 @@ pub(super) struct Request {
     /// What happens to it then.
     #[serde(default)]
     pub(super) events: Vec<super::kubernetes::Event>,
+    #[serde(default)]
+    pub(super) znodes: Vec<super::zookeeper::Znode>,
     /// Environment variables that the mechanism finds.
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,

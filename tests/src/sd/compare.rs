@@ -48,6 +48,11 @@ impl State {
         }
     }
 
+    /// The sources that have targets.
+    pub fn sources(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
     /// Whether both hold the same.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Service discovery replayed against recorded backends: the cases of `sd-fixtures`.
 //!
 //! A case is a configuration, a backend that behaves as written, and what discovery tells then.
-//! The backends are real: HTTP and DNS servers on loopback, files in a directory.
+//! The backends are real: HTTP and DNS servers on loopback, files in a directory, a ZooKeeper.
 
 mod case;
 mod compare;
@@ -17,3 +17,8 @@ pub use case::{Case, cases};
 pub use compare::{ExpectedGroup, State};
 pub use hostile::{endure, endure_a_flood, endure_mutations};
 pub use replay::replay;
+pub mod zookeeper;
+
+pub use case::{Case, cases};
+pub use compare::{ExpectedGroup, State};
+pub use replay::{cannot_replay, replay};

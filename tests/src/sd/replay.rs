@@ -16,6 +16,7 @@ use super::compare::{ExpectedGroup, Order, State, compare_groups, contains_parti
 use super::dns::DnsServer;
 use super::mock::Mock;
 use super::replay_kubernetes::replay_kubernetes;
+use super::zookeeper::{self, ZooKeeper};
 use crate::PATIENCE;
 
 /// Where a case refreshes more than once, it does so this often instead of as configured.
@@ -33,6 +34,14 @@ const RSA_KEY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sd/rsa_key.
 /// Where nothing is to be told, not even an error, nothing comes for so long.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// Why a case cannot be run here: its backend is not installed.
+pub fn cannot_replay(case: &Case) -> Option<String> {
+    match case.request.transport.as_str() {
+        "zookeeper" => zookeeper::missing(),
+        _ => None,
+    }
+}
+
 /// Runs a case against its backend.
 ///
 /// # Errors
@@ -45,6 +54,7 @@ pub async fn replay(case: &Case) -> Result<(), String> {
             "dns" => replay_dns(case).await,
             "file" => replay_file(case).await,
             "kubernetes" => replay_kubernetes(case).await,
+            "zookeeper" => replay_zookeeper(case).await,
             other => Err(format!("no backend for {other}")),
         }
     };
@@ -256,6 +266,38 @@ async fn replay_file(case: &Case) -> Result<(), String> {
         }
         let compared = state.compare(&wanted, expected.order());
         compared.map_err(|difference| format!("step {i}:\n{difference}"))?;
+    }
+    Ok(())
+}
+
+async fn replay_zookeeper(case: &Case) -> Result<(), String> {
+    let server = ZooKeeper::take().await?;
+    let mut places = Placeholders::default();
+    places.set("{{ZK}}", server.address().to_string());
+    server.create_all(&case.request.znodes).await?;
+    let expected = case.expected(&places);
+    let mut discovery = build(&case.config(&places)?, &BuildOptions::default())?;
+    let steps = case.request.steps.iter().map(|step| serde_json::from_value(step.clone()));
+    let steps: Vec<zookeeper::Step> = steps.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    // What is there at the beginning, then after each step.
+    let states = expected.sequence.clone().unwrap_or_else(|| vec![expected.groups.clone()]);
+    let mut state = State::default();
+    for (i, wanted_groups) in states.iter().enumerate() {
+        match i.checked_sub(1).and_then(|i| steps.get(i)) {
+            Some(step) => server.apply(step).await.map_err(|e| format!("step {i}: {e}"))?,
+            None => {
+                state.update(told(&discovery.next().await.map_err(|e| e.to_string())?));
+            }
+        }
+        let mut wanted = State::default();
+        wanted.update(wanted_groups.iter().flatten().cloned());
+        while let Err(difference) = state.compare(&wanted, expected.order()) {
+            match timeout(PATIENCE / 4, discovery.next()).await {
+                Ok(Ok(groups)) => state.update(told(&groups)),
+                Ok(Err(error)) => return Err(format!("step {i}: {error}")),
+                Err(_) => return Err(format!("step {i}:\n{difference}")),
+            }
+        }
     }
     Ok(())
 }
