@@ -2,6 +2,7 @@
 //! happen to znodes and connections.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +14,11 @@ use periskop_tests::cut::Proxy;
 use periskop_tests::sd::zookeeper::{ZooKeeper, missing};
 use periskop_tests::sd::{ExpectedGroup, State};
 use periskop_tests::skip;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 const ROOT: &str = "/nerve/web";
@@ -210,5 +215,72 @@ fn a_lost_connection_takes_no_targets_and_all_is_read_anew_afterwards() {
 
         line.restore();
         listener.knows(&["/b", "/c"]).await;
+    });
+}
+
+/// A line to a server that talks nonsense for as long as it is told to.
+struct NoisyLine {
+    address: SocketAddr,
+    is_noisy: watch::Sender<bool>,
+    relay: JoinHandle<()>,
+}
+
+impl NoisyLine {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (is_noisy, noise) = watch::channel(false);
+        let relay = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(Self::connect(client, server, noise.clone()));
+            }
+        });
+        Self { address, is_noisy, relay }
+    }
+
+    async fn connect(mut client: TcpStream, server: SocketAddr, mut noise: watch::Receiver<bool>) {
+        let Ok(mut server) = TcpStream::connect(server).await else { return };
+        let begins = async {
+            let _ = noise.wait_for(|noisy| *noisy).await;
+        };
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => return,
+            () = begins => {}
+        }
+        // Frames of sixteen bytes that are no answers to anything, and half a one.
+        let nonsense = [0, 0, 0, 16, 255, 255, 255, 255, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0];
+        let _ = client.write_all(&nonsense.repeat(8)).await;
+        let _ = client.write_all(&nonsense[..7]).await;
+    }
+}
+
+impl Drop for NoisyLine {
+    fn drop(&mut self) {
+        self.relay.abort();
+    }
+}
+
+#[test]
+fn nonsense_takes_no_targets() {
+    run(async {
+        let server = server().await;
+        let path = |name: &str| format!("{ROOT}/{name}");
+        server.create(&path("a"), &member("a:1")).await.expect("it can be made");
+        let line = NoisyLine::to(server.address()).await;
+        let mut listener = Listener::new(discover(line.address));
+        listener.knows(&["/a"]).await;
+
+        line.is_noisy.send_replace(true);
+        while listener.errors.len() < 2 {
+            let _ = listener.hear().await;
+            assert_eq!(listener.state.sources(), [path("a")], "{:?}", listener.errors);
+        }
+        let lines = listener.errors.iter().all(|error| !error.contains(char::is_control));
+        assert!(lines, "{:?}", listener.errors);
+
+        line.is_noisy.send_replace(false);
+        server.create(&path("b"), &member("b:1")).await.expect("it can be made");
+        listener.knows(&["/a", "/b"]).await;
     });
 }
