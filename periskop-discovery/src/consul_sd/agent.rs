@@ -15,6 +15,7 @@ use super::ConsulConfig;
 use super::labels::Entry;
 use crate::backend::{Answer, Backend};
 use crate::build::{BuildError, BuildOptions};
+use crate::http_client::HttpClientConfig;
 
 /// How long a query may block at the server, as in Prometheus.
 const WAIT: Duration = Duration::from_secs(120);
@@ -85,7 +86,12 @@ impl HttpAgent {
                 let backend = Backend::over_unix_socket(Path::new(path), options, TIMEOUT)?;
                 (backend, base("http", "localhost", &config.path_prefix)?)
             }
-            None => (Backend::new(&config.http, options, TIMEOUT)?, server(config, options)?),
+            None => {
+                // Every query holds its stream for minutes, and a server lets only some hundred
+                // of them share a connection: those of further services would wait for ever.
+                let http = HttpClientConfig { enable_http2: false, ..config.http.clone() };
+                (Backend::new(&http, options, TIMEOUT)?, server(config, options)?)
+            }
         };
         Ok(Self {
             backend,
