@@ -94,6 +94,7 @@ impl<A: Agent> Watch<A> {
             tasks: JoinSet::new(),
             watched: BTreeMap::new(),
             begun: 0,
+            unheard: 0,
             scope,
         };
         if asks_catalogue {
@@ -126,6 +127,8 @@ struct Watches<A> {
     tasks: JoinSet<()>,
     watched: BTreeMap<String, Watched>,
     begun: u64,
+    /// How many have not said anything yet.
+    unheard: usize,
     scope: Scope,
 }
 
@@ -151,6 +154,7 @@ impl<A: Agent> Watches<A> {
             return;
         }
         self.begun += 1;
+        self.unheard += 1;
         let service = Service { name: name.clone(), number: self.begun };
         let (agent, events, pace) = (self.agent.clone(), self.events.clone(), self.pace);
         let asked = name.clone();
@@ -171,6 +175,7 @@ impl<A: Agent> Watches<A> {
         for name in &gone {
             if let Some(watched) = self.watched.remove(name) {
                 watched.task.abort();
+                self.unheard -= usize::from(!watched.answered);
             }
         }
         // Otherwise the set would keep what has ended.
@@ -182,7 +187,7 @@ impl<A: Agent> Watches<A> {
     fn answered(&mut self, service: &Service) -> bool {
         match self.watched.get_mut(&service.name) {
             Some(watched) if watched.number == service.number => {
-                watched.answered = true;
+                self.unheard -= usize::from(!std::mem::replace(&mut watched.answered, true));
                 true
             }
             _ => false,
@@ -299,8 +304,7 @@ impl<A: Agent> Telling<A> {
         if self.first.awaits_catalogue {
             return;
         }
-        let complete = self.watches.watched.values().all(|watched| watched.answered);
-        if complete || late {
+        if self.watches.unheard == 0 || late {
             self.teller.groups(latest(std::mem::take(&mut self.first.groups))).await;
         } else {
             self.first.until.get_or_insert_with(|| Instant::now() + FIRST_SYNC);
