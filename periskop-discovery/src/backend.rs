@@ -1,7 +1,7 @@
 //! One question to an HTTP backend, with everything bounded: how long it takes, how much comes.
 
-use std::sync::LazyLock;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -54,16 +54,16 @@ pub mod consul_sd;
 pub mod digitalocean_sd;
 #[cfg(feature = "dns")]
 pub mod dns_sd;
+#[cfg(feature = "docker")]
+pub mod docker_sd;
+#[cfg(feature = "dockerswarm")]
+pub mod dockerswarm_sd;
 #[cfg(feature = "ec2")]
 pub mod ec2_sd;
 #[cfg(feature = "ecs")]
 pub mod ecs_sd;
 #[cfg(feature = "elasticache")]
 pub mod elasticache_sd;
-#[cfg(feature = "docker")]
-pub mod docker_sd;
-#[cfg(feature = "dockerswarm")]
-pub mod dockerswarm_sd;
 mod environment;
 #[cfg(feature = "eureka")]
 pub mod eureka_sd;
@@ -101,8 +101,14 @@ pub mod marathon_sd;
 mod mechanism;
 #[cfg(feature = "_cloud")]
 mod metadata;
+#[cfg(feature = "_moby")]
+mod moby;
 #[cfg(feature = "msk")]
 pub mod msk_sd;
+#[cfg(feature = "nerve")]
+pub mod nerve_sd;
+#[cfg(feature = "nomad")]
+pub mod nomad_sd;
 #[cfg(feature = "oci")]
 pub mod oci_sd;
 #[cfg(feature = "openstack")]
@@ -111,12 +117,6 @@ pub mod openstack_sd;
 pub mod outscale_sd;
 #[cfg(feature = "ovhcloud")]
 pub mod ovhcloud_sd;
-#[cfg(feature = "_moby")]
-mod moby;
-#[cfg(feature = "nerve")]
-pub mod nerve_sd;
-#[cfg(feature = "nomad")]
-pub mod nomad_sd;
 mod polling;
 #[cfg(feature = "puppetdb")]
 pub mod puppetdb_sd;
@@ -125,10 +125,10 @@ pub mod rds_sd;
 mod rsa_key;
 #[cfg(feature = "scaleway")]
 pub mod scaleway_sd;
-#[cfg(feature = "stackit")]
-pub mod stackit_sd;
 #[cfg(feature = "serverset")]
 pub mod serverset_sd;
+#[cfg(feature = "stackit")]
+pub mod stackit_sd;
 pub mod static_sd;
 #[cfg(feature = "testing")]
 pub mod testing;
