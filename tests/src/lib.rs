@@ -8,11 +8,13 @@ pub mod cut;
 pub mod database;
 pub mod gateway;
 pub mod process;
+pub mod prometheus;
 pub mod pushing;
 pub mod sd;
 pub mod server;
 pub mod store;
 pub mod target;
+pub mod targets_api;
 pub mod workspace;
 
 use std::fmt::{Debug, Display};

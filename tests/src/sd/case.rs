@@ -127,8 +127,20 @@ impl Case {
         read(&self.dir.join("expected.json"), |text| places.fill(&text))
     }
 
-    /// The configuration, decoded as a service's would be.
-    pub(super) fn config(&self, places: &Placeholders) -> Result<DiscoveryConfig, String> {
+    /// Whether there are targets once the backend was asked, or after all steps on files.
+    pub(super) fn finds_targets(&self) -> bool {
+        let expected = self.expected(&Placeholders::default());
+        let has_targets = |groups: &[ExpectedGroup]| groups.iter().any(ExpectedGroup::has_targets);
+        let mut updates = expected.sequence.iter().flatten().map(Option::as_deref);
+        let told = match self.request.steps.is_empty() {
+            true => updates.next().flatten(),
+            false => updates.flatten().last(),
+        };
+        expected.groups.as_deref().or(told).is_some_and(has_targets) || !expected.partial.is_empty()
+    }
+
+    /// The item of settings.
+    pub(super) fn item(&self, places: &Placeholders) -> Json {
         let mut item = places.fill_json(&self.request.config);
         // An API whose address is fixed is behind a proxy that leads to ours. Google's mechanism
         // has no such settings.
@@ -139,6 +151,12 @@ impl Case {
             let tls = fields.entry("tls_config").or_insert_with(|| Json::Object(Map::new()));
             tls["insecure_skip_verify"] = true.into();
         }
+        item
+    }
+
+    /// The configuration, decoded as a service's would be.
+    pub(super) fn config(&self, places: &Placeholders) -> Result<DiscoveryConfig, String> {
+        let item = self.item(places);
         let section = Map::from_iter([(self.key().to_owned(), Json::Array(vec![item]))]);
         let root = Node::from_json(&Json::Object(section));
         let decode = |at: &At<'_>, problems: &mut Problems| {
@@ -182,6 +200,14 @@ impl Placeholders {
             "{{PORT}}" => text.replace(&quoted(name), value).replace(name, value),
             name => text.replace(name, value),
         })
+    }
+
+    /// The opposite: the name of a placeholder instead of each value, but for those that may stand
+    /// for something else, such as a port.
+    pub(super) fn take_out(&self, text: &str) -> String {
+        let telling = |name: &str| matches!(name, "{{HOSTPORT}}" | "{{DIR}}");
+        let telling = self.0.iter().filter(|(name, _)| telling(name));
+        telling.fold(text.to_owned(), |text, (name, value)| text.replace(value, name))
     }
 
     fn fill_json(&self, json: &Json) -> Json {

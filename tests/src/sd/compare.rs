@@ -18,6 +18,12 @@ pub struct ExpectedGroup {
     targets: Vec<Map>,
 }
 
+impl ExpectedGroup {
+    pub(super) fn has_targets(&self) -> bool {
+        !self.targets.is_empty()
+    }
+}
+
 impl From<&TargetGroup> for ExpectedGroup {
     fn from(group: &TargetGroup) -> Self {
         let map = |labels: &Labels| {

@@ -3,6 +3,7 @@
 //! A case is a configuration, a backend that behaves as written, and what discovery tells then.
 //! The backends are real: HTTP and DNS servers on loopback, files in a directory, a ZooKeeper.
 
+mod backend;
 mod case;
 mod compare;
 pub mod dns;
@@ -13,6 +14,7 @@ mod mutate;
 mod replay;
 mod replay_kubernetes;
 
+pub use backend::Backend;
 pub use case::{Case, cases};
 pub use compare::{ExpectedGroup, State};
 pub use hostile::{endure, endure_a_flood, endure_mutations};

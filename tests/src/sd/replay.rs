@@ -29,8 +29,8 @@ const WITHOUT_A_PROXY: [&str; 3] = [
     "https://service-account.api.stackit.cloud",
 ];
 /// A key that signs nothing but requests of tests.
-const RSA_KEY: &str = include_str!("rsa_key.pem");
-const RSA_KEY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sd/rsa_key.pem");
+pub(super) const RSA_KEY: &str = include_str!("rsa_key.pem");
+pub(super) const RSA_KEY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sd/rsa_key.pem");
 /// Where nothing is to be told, not even an error, nothing comes for so long.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -298,6 +298,10 @@ async fn replay_zookeeper(case: &Case) -> Result<(), String> {
                 Err(_) => return Err(format!("step {i}:\n{difference}")),
             }
         }
+/// Does all the steps of a case about files.
+pub(super) fn apply_all(case: &Case, dir: &Path) -> std::io::Result<()> {
+    for step in &case.request.steps {
+        apply(&serde_json::from_value(step.clone())?, case, dir)?;
     }
     Ok(())
 }
