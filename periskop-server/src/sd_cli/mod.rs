@@ -106,7 +106,7 @@ mod tests {
 services:
 - name: api
   static_configs:
-  - targets: ["a:1", "b:2", "c:3", "d/4"]
+  - targets: ["a:1", "b:2", "c:3", "d:4"]
     labels: {zone: north, __meta_secret: "tab\there"}
   - targets: ["a:1"]
     labels: {zone: north}
@@ -114,6 +114,7 @@ services:
   - {source_labels: [__address__], regex: '(.+):.+', target_label: host}
   - {source_labels: [host], regex: b, action: drop}
   - {source_labels: [host, zone], regex: 'c;north', target_label: __scheme__, replacement: https}
+  - {source_labels: [host], regex: d, target_label: __address__, replacement: d/4}
   scraper: {target_limit: 1}
 - name: web
   http_sd_configs:
