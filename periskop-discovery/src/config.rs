@@ -108,11 +108,6 @@ impl DiscoveryConfig {
     pub fn decode_all(fields: &mut Fields<'_, '_>) -> Vec<Self> {
         let mut all = Vec::new();
         take_all(fields, &mut all);
-        for key in NOT_YET.iter().copied() {
-            if !fields.list(key, |_: &At<'_>, _: &mut Problems| Some(())).is_empty() {
-                fields.problem(key, format!("{key} is not supported yet"));
-            }
-        }
         all.extend(StaticConfig::take(fields).map(Self::new));
         all
     }
