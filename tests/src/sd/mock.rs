@@ -153,9 +153,6 @@ impl Mock {
     /// The headers of all requests since it last began to behave otherwise.
     pub fn heard(&self) -> Vec<String> {
         self.routes.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    /// Whether anybody has asked.
-    pub fn was_asked(&self) -> bool {
-        *self.requests.borrow() > 0
     }
 
     /// Waits until this many requests have come.
