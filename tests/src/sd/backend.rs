@@ -48,7 +48,7 @@ impl Backend {
 
     /// Whether it was asked, if it is one that is asked.
     pub fn was_asked(&self) -> bool {
-        self.mock.as_ref().is_none_or(Mock::was_asked)
+        self.mock.as_ref().is_none_or(|mock| mock.asked() > 0)
     }
 
     /// The text with placeholders for where this backend is.

@@ -298,6 +298,10 @@ async fn replay_zookeeper(case: &Case) -> Result<(), String> {
                 Err(_) => return Err(format!("step {i}:\n{difference}")),
             }
         }
+    }
+    Ok(())
+}
+
 /// Does all the steps of a case about files.
 pub(super) fn apply_all(case: &Case, dir: &Path) -> std::io::Result<()> {
     for step in &case.request.steps {
