@@ -70,7 +70,7 @@ impl Drop for Things {
     }
 }
 
-fn build(config: DiscoveryConfig) -> Box<dyn Discovery> {
+fn build(config: &DiscoveryConfig) -> Box<dyn Discovery> {
     let options = BuildOptions { refresh_interval: Some(OFTEN), ..BuildOptions::default() };
     config.build(&options).expect("the engine's address can be used")
 }
@@ -107,7 +107,7 @@ fn a_container_is_found_as_long_as_it_runs() {
     let started = docker(&[&arguments[..], &[name, BUSYBOX, "sleep", "600"]].concat());
     let id = started.expect("a container can be started");
     run(async {
-        let mut discovery = build(DiscoveryConfig::new(DockerConfig {
+        let mut discovery = build(&DiscoveryConfig::new(DockerConfig {
             host,
             port: 80,
             filters: things.filter("name"),
@@ -142,7 +142,7 @@ fn manager() -> Result<String, String> {
 }
 
 fn swarm(host: &str, role: Role, filters: Vec<Filter>) -> Box<dyn Discovery> {
-    build(DiscoveryConfig::new(DockerSwarmConfig {
+    build(&DiscoveryConfig::new(DockerSwarmConfig {
         host: host.into(),
         role,
         port: 8080,

@@ -38,7 +38,7 @@ fn member(address: &str) -> String {
     format!(r#"{{"host": "{host}", "port": {port}, "name": "{host}"}}"#)
 }
 
-fn discover(server: impl ToString) -> Box<dyn Discovery> {
+fn discover(server: SocketAddr) -> Box<dyn Discovery> {
     let ensemble = Ensemble {
         servers: vec![server.to_string()],
         paths: vec![ROOT.into()],
