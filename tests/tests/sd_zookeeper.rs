@@ -39,11 +39,13 @@ fn member(address: &str) -> String {
 }
 
 fn discover(server: SocketAddr) -> Box<dyn Discovery> {
-    let ensemble = Ensemble {
-        servers: vec![server.to_string()],
-        paths: vec![ROOT.into()],
-        timeout: Duration::from_secs(10),
-    };
+    discover_within(server, Duration::from_secs(10))
+}
+
+/// The same with another session timeout, which is how long a connection is tried for.
+fn discover_within(server: SocketAddr, timeout: Duration) -> Box<dyn Discovery> {
+    let ensemble =
+        Ensemble { servers: vec![server.to_string()], paths: vec![ROOT.into()], timeout };
     // What has gone wrong is looked at again after this time.
     let refresh_interval = Some(Duration::from_millis(100));
     let options = BuildOptions { refresh_interval, ..BuildOptions::default() };
@@ -268,7 +270,7 @@ fn nonsense_takes_no_targets() {
         let path = |name: &str| format!("{ROOT}/{name}");
         server.create(&path("a"), &member("a:1")).await.expect("it can be made");
         let line = NoisyLine::to(server.address()).await;
-        let mut listener = Listener::new(discover(line.address));
+        let mut listener = Listener::new(discover_within(line.address, Duration::from_secs(2)));
         listener.knows(&["/a"]).await;
 
         line.is_noisy.send_replace(true);

@@ -167,14 +167,19 @@ impl ZooKeeper {
 /// A session with a server that may only just be starting.
 async fn connect(address: SocketAddr) -> Result<Client, String> {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let connector = Client::connector().with_fail_eagerly();
-        match connector.with_session_timeout(PATIENCE).connect(&address.to_string()).await {
-            Ok(client) => return Ok(client),
-            Err(error) if Instant::now() > deadline => return Err(error.to_string()),
-            Err(_) => sleep(Duration::from_millis(100)).await,
+    // What is connected to before the server is ready may never be answered.
+    while let Err(error) = connect_within(address, Duration::from_secs(2)).await {
+        if Instant::now() > deadline {
+            return Err(error);
         }
+        sleep(Duration::from_millis(100)).await;
     }
+    connect_within(address, PATIENCE).await
+}
+
+async fn connect_within(address: SocketAddr, timeout: Duration) -> Result<Client, String> {
+    let connector = Client::connector().with_fail_eagerly().with_session_timeout(timeout);
+    connector.connect(&address.to_string()).await.map_err(|error| error.to_string())
 }
 
 struct Server {
