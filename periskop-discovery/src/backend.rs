@@ -123,12 +123,6 @@ impl Call {
         self
     }
 
-    /// Limits the time for this one question.
-    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.request = self.request.timeout(timeout);
-        self
-    }
-
     /// Asks, and reads the answer, whatever its status.
     pub(crate) async fn send(self) -> Result<Answer, DiscoveryError> {
         let Self { request, shown, limit, unfit } = self;

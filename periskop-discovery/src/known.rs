@@ -18,6 +18,8 @@ pub(crate) struct Known {
     hasher: RandomState,
     /// How many looks there were.
     looks: u64,
+    /// Whether an error was told after the last answer.
+    failing: bool,
 }
 
 struct Hash {
@@ -27,8 +29,13 @@ struct Hash {
 }
 
 impl Known {
+    /// Takes note that the caller is told of an error instead.
+    pub(crate) fn failed(&mut self) {
+        self.failing = true;
+    }
+
     /// Takes in what was found. `None`: nothing that the caller does not know. The first look is
-    /// always told, be it empty. A source that is found no more is told as a group without
+    /// always told, be it empty, and so is the first good one after an error: it is over. A source that is found no more is told as a group without
     /// targets, unless looking for it has failed.
     pub(crate) fn update(&mut self, found: &mut Found) -> Option<Vec<TargetGroup>> {
         self.looks += 1;
@@ -60,7 +67,9 @@ impl Known {
         gone.sort_unstable();
         let empty = |source| TargetGroup { source, ..TargetGroup::default() };
         changed.extend(gone.into_iter().map(empty));
-        (look == 1 || !changed.is_empty()).then_some(changed)
+        let recovered = std::mem::replace(&mut self.failing, !found.errors.is_empty());
+        let recovered = recovered && !self.failing;
+        (look == 1 || recovered || !changed.is_empty()).then_some(changed)
     }
 }
 

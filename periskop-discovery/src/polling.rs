@@ -67,7 +67,8 @@ impl From<Vec<TargetGroup>> for Found {
 
 /// Looks at once, then every interval, and tells what has changed.
 ///
-/// - After an error the last groups stay, and the next look is the next interval's.
+/// - After an error the last groups stay, and the next look is the next interval's. That it is
+///   over is told even where nothing has changed.
 /// - A look that takes longer than the interval delays the next one; they never overlap.
 /// - A look goes on when [`Discovery::next`] is cancelled: it is kept, not begun again, so a
 ///   caller that waits for many things at once cannot starve it.
@@ -133,7 +134,13 @@ impl<R: Refresh> Discovery for Polling<R> {
             if let Some(error) = self.errors.pop_front() {
                 return Err(error);
             }
-            let mut found = self.look().await?;
+            let mut found = match self.look().await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.known.failed();
+                    return Err(error);
+                }
+            };
             let told = self.known.update(&mut found);
             self.errors.extend(found.errors);
             if let Some(groups) = told {
@@ -202,7 +209,8 @@ mod tests {
         assert!(polling.next().await.is_err());
         assert_eq!(begin.elapsed(), EVERY, "not before the next interval");
         let gone = TargetGroup { source: "a".into(), ..TargetGroup::default() };
-        assert_eq!(polling.next().await.unwrap(), [gone], "the unchanged look is not told");
+        assert_eq!(polling.next().await.unwrap(), [], "the error is over");
+        assert_eq!(polling.next().await.unwrap(), [gone]);
         assert_eq!(begin.elapsed(), EVERY * 3);
     }
 

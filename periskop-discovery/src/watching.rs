@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use periskop_core::discovery::{Discovery, DiscoveryError};
@@ -42,7 +43,8 @@ impl Discovery for Watching {
         if let Some(begin) = self.begin.take() {
             let (sender, receiver) = mpsc::channel(AHEAD);
             self.told = Some(receiver);
-            let teller = Teller { sender, known: BTreeMap::new(), told_once: false };
+            let failing = AtomicBool::new(false);
+            let teller = Teller { sender, known: BTreeMap::new(), told_once: false, failing };
             self.task = Some(tokio::spawn(begin(teller)).abort_handle());
         }
         if let Some(told) = &mut self.told
@@ -67,11 +69,13 @@ pub(crate) struct Teller {
     sender: mpsc::Sender<Told>,
     known: BTreeMap<String, TargetGroup>,
     told_once: bool,
+    /// Whether an error was told after the last groups.
+    failing: AtomicBool,
 }
 
 impl Teller {
     /// Tells those groups that the listener does not know. A group without targets says that its
-    /// source is gone. What is told first is told in any case.
+    /// source is gone. What is told first, and what is told after an error, is told in any case.
     pub(crate) async fn groups(&mut self, groups: Vec<TargetGroup>) {
         let mut changed = Vec::new();
         for group in groups {
@@ -89,7 +93,8 @@ impl Teller {
             changed.push(group);
         }
         let first = !std::mem::replace(&mut self.told_once, true);
-        if first || !changed.is_empty() {
+        let recovered = std::mem::take(self.failing.get_mut());
+        if first || recovered || !changed.is_empty() {
             // Where nobody listens any more, this task is about to be ended.
             let _ = self.sender.send(Ok(changed)).await;
         }
@@ -97,6 +102,7 @@ impl Teller {
 
     /// Tells what went wrong; all that is known stays.
     pub(crate) async fn error(&self, error: DiscoveryError) {
+        self.failing.store(true, Ordering::Relaxed);
         let _ = self.sender.send(Err(error)).await;
     }
 

@@ -205,19 +205,20 @@ async fn follow<T, F>(
 ) where
     F: Future<Output = Result<Indexed<T>, DiscoveryError>>,
 {
-    let (mut last, mut ticks) = (None, pace.ticks());
+    let (mut last, mut failed, mut ticks) = (None, false, pace.ticks());
     loop {
         ticks.tick().await;
         match ask(last).await {
-            // The time to wait is over, and nothing has changed.
-            Ok(answer) if answer.index.is_some() && answer.index == last => {}
+            // The time to wait is over, and nothing has changed, but for an error that is over.
+            Ok(answer) if answer.index.is_some() && answer.index == last && !failed => {}
             // An index that went backwards is that of a restored or another server: its answer is
             // the state now. One that is missing cannot be waited for: the next question does not.
             Ok(answer) => {
-                last = answer.index;
+                (last, failed) = (answer.index, false);
                 let _ = events.send(event(answer.value)).await;
             }
             Err(error) => {
+                failed = true;
                 let _ = events.send(Event::Failed(service.clone(), error)).await;
                 sleep(pace.retry).await;
             }

@@ -39,6 +39,10 @@ pub(super) struct KubernetesDiscovery {
     progress: Vec<Progress>,
     /// The last failure of each watch that is not yet told.
     failures: BTreeMap<usize, DiscoveryError>,
+    /// The watches whose last word is an error.
+    failing: BTreeSet<usize>,
+    /// Whether it is to be told that nothing fails any more.
+    recovered: bool,
 }
 
 type Told = Result<Update, DiscoveryError>;
@@ -85,6 +89,8 @@ impl KubernetesDiscovery {
             watches: SelectAll::new(),
             progress: Vec::new(),
             failures: BTreeMap::new(),
+            failing: BTreeSet::new(),
+            recovered: false,
         };
         discovery.watch_all(server, config);
         discovery
@@ -157,6 +163,7 @@ impl KubernetesDiscovery {
         match told {
             Ok(update) => {
                 progress.state = Sync::Known;
+                self.recovered |= self.failing.remove(&id) && self.failing.is_empty();
                 let namespace = progress.namespace.clone();
                 self.apply(update, namespace.as_deref());
             }
@@ -164,6 +171,8 @@ impl KubernetesDiscovery {
                 if progress.state == Sync::Waiting {
                     progress.state = Sync::Failed;
                 }
+                self.failing.insert(id);
+                self.recovered = false;
                 self.failures.insert(id, error);
             }
         }
@@ -353,7 +362,8 @@ impl Discovery for KubernetesDiscovery {
             if let Some((_, error)) = self.failures.pop_first() {
                 return Err(error);
             }
-            if let Some(groups) = self.groups() {
+            let recovered = std::mem::take(&mut self.recovered) && self.told_once;
+            if let Some(groups) = self.groups().or(recovered.then(Vec::new)) {
                 return Ok(groups);
             }
             // Watches do not end.

@@ -45,6 +45,8 @@ pub(super) enum Change<T> {
     Is(T),
     /// This one is no more.
     Gone(Key),
+    /// None, but what went wrong is over.
+    Nothing,
 }
 
 /// An object that is not what it was.
@@ -75,7 +77,7 @@ impl<T: Resource> Store<T> {
             }
             Change::Gone(key) if in_scope(&key.namespace) => self.remove(key).into_iter().collect(),
             // A server that mixes namespaces up must not mix up what other watches tell.
-            Change::Is(_) | Change::Gone(_) => Vec::new(),
+            Change::Is(_) | Change::Gone(_) | Change::Nothing => Vec::new(),
         }
     }
 

@@ -81,7 +81,8 @@ pub(super) fn watch<T: Resource>(
         field: scope.field.clone(),
         kind: PhantomData,
     };
-    let watcher = Watcher::<T> { asking, page: PAGE, state: State::Unknown, failures: 0 };
+    let watcher =
+        Watcher::<T> { asking, page: PAGE, state: State::Unknown, failures: 0, failing: false };
     let next = |mut watcher: Watcher<T>| async {
         let told = watcher.next().await;
         Some((told, watcher))
@@ -96,6 +97,8 @@ struct Watcher<T> {
     state: State,
     /// How often it went wrong in a row.
     failures: u32,
+    /// Whether the last that was told is an error.
+    failing: bool,
 }
 
 enum State {
@@ -176,6 +179,7 @@ impl<T: Resource> Watcher<T> {
                     match self.list().await {
                         Ok((objects, version)) => {
                             self.state = State::Known(version);
+                            self.failing = false;
                             return Ok(Change::All(objects));
                         }
                         Err(error) => return Err(self.failed(error)),
@@ -206,6 +210,7 @@ impl<T: Resource> Watcher<T> {
     }
 
     fn failed(&mut self, error: DiscoveryError) -> DiscoveryError {
+        self.failing = true;
         self.failures = self.failures.saturating_add(1);
         error
     }
@@ -229,12 +234,13 @@ impl<T: Resource> Watcher<T> {
                 Ok(Heard::Change(change, version)) => {
                     watching.heard = true;
                     watching.version = version;
+                    self.failing = false;
                     return Some(Ok(change));
                 }
                 Ok(Heard::Bookmark(version)) => {
                     watching.heard = true;
                     watching.version = version;
-                    return None;
+                    return std::mem::take(&mut self.failing).then_some(Ok(Change::Nothing));
                 }
                 Ok(Heard::Expired) => {
                     self.begin_anew();

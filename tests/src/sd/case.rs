@@ -178,12 +178,7 @@ impl Placeholders {
         self.0.push((name, value.into()));
     }
 
-    /// The placeholders of a server at this address.
-    pub(super) fn server(address: std::net::SocketAddr) -> Self {
-        Self::server_of("http", address)
-    }
-
-    /// The same for a server that speaks `http` or `https`.
+    /// The placeholders of a server at this address that speaks `http` or `https`.
     pub(super) fn server_of(scheme: &str, address: std::net::SocketAddr) -> Self {
         let mut places = Self::default();
         places.set("{{SERVER}}", format!("{scheme}://{address}"));

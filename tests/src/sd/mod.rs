@@ -13,14 +13,10 @@ pub mod mock;
 mod mutate;
 mod replay;
 mod replay_kubernetes;
+pub mod zookeeper;
 
 pub use backend::Backend;
 pub use case::{Case, cases};
 pub use compare::{ExpectedGroup, State};
 pub use hostile::{endure, endure_a_flood, endure_mutations};
-pub use replay::replay;
-pub mod zookeeper;
-
-pub use case::{Case, cases};
-pub use compare::{ExpectedGroup, State};
 pub use replay::{cannot_replay, replay};
