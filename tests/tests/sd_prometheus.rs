@@ -82,9 +82,10 @@ const DIFFERENCES: &[Difference] = &[
                  it in the first",
     },
     Difference {
-        cases: "ec2/",
-        what: What::More(&["ec2_ipv6_addresses", "ec2_primary_ipv6_addresses"]),
-        reason: "2.42 leaves out instances without an IPv4 address, and their primary IPv6 one",
+        cases: "ec2/ipv6",
+        what: What::More(&["ec2_default_ipv6_address", "ec2_primary_ipv6_addresses"]),
+        reason: "2.42 leaves out instances without an IPv4 address, and has no labels for the \
+                 default and primary IPv6 ones",
     },
     Difference {
         cases: "hetzner/hcloud",
@@ -104,8 +105,9 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         cases: "openstack/instance",
-        what: What::Targets,
-        reason: "2.42 takes floating IPs out of Nova's answer, 3.x and we out of Neutron's",
+        what: What::More(&[]),
+        reason: "2.42 asks Nova for floating IPs and finds nothing without them; 3.x and we ask \
+                 Neutron, which answers here",
     },
     Difference {
         cases: "scaleway/instance",
@@ -242,7 +244,7 @@ fn keeping() -> Json {
         {"action": "labelmap", "regex": "__meta_(.+)"},
         {"source_labels": ["__address__"], "target_label": "address"},
         {"source_labels": ["__address__"], "regex": ".*:(\\d+)", "target_label": "found_port",
-         "replacement": "port-$1"},
+         "replacement": "port:$1"},
         {"source_labels": ["job"], "action": "hashmod", "modulus": 1000, "target_label": "shard"},
         {"source_labels": ["job", "__scheme__"], "separator": "@", "action": "uppercase",
          "target_label": "shouted"},

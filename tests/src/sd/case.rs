@@ -197,12 +197,13 @@ impl Placeholders {
         })
     }
 
-    /// The opposite: the name of a placeholder instead of each value, but for those that may stand
-    /// for something else, such as a port.
+    /// The opposite: the name of a placeholder instead of each value that stands for nothing else.
     pub(super) fn take_out(&self, text: &str) -> String {
-        let telling = |name: &str| matches!(name, "{{HOSTPORT}}" | "{{DIR}}");
-        let telling = self.0.iter().filter(|(name, _)| telling(name));
-        telling.fold(text.to_owned(), |text, (name, value)| text.replace(value, name))
+        self.0.iter().fold(text.to_owned(), |text, (name, value)| match *name {
+            "{{HOSTPORT}}" | "{{DIR}}" => text.replace(value, name),
+            "{{PORT}}" => text.replace(&format!(":{value}"), ":{{PORT}}"),
+            _ => text,
+        })
     }
 
     fn fill_json(&self, json: &Json) -> Json {
