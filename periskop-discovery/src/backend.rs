@@ -18,6 +18,8 @@ use crate::http_client::{HttpClient, HttpClientConfig, HttpError, RequestBuilder
 
 /// More than any API sends on one page. Prometheus has no limit.
 pub(crate) const BODY_LIMIT: usize = 64 << 20;
+/// How much of a reason is told, in characters.
+const REASON_LIMIT: usize = 400;
 /// How much of an error's body is told.
 const EXCERPT: usize = 160;
 /// Where Prometheus waits for ever, nobody waits longer for one answer.
@@ -219,8 +221,16 @@ impl Answer {
 
     /// The error that this answer cannot be used.
     pub(crate) fn invalid(&self, reason: impl Into<String>) -> DiscoveryError {
-        DiscoveryError::Invalid { endpoint: self.shown.clone(), reason: reason.into() }
+        let reason = one_line(&reason.into());
+        DiscoveryError::Invalid { endpoint: self.shown.clone(), reason }
     }
+}
+
+/// A reason that may quote what a backend sent: no control characters, and not too long to be
+/// read.
+fn one_line(reason: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    reason.chars().map(shown).take(REASON_LIMIT).collect()
 }
 
 /// Whether a `Content-Type` says JSON in UTF-8. A missing one is refused as in Prometheus: an

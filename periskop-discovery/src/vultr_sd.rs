@@ -12,7 +12,7 @@ use periskop_core::target::{Labels, TargetGroup};
 use serde::Deserialize;
 use url::Url;
 
-use crate::api::{Api, PAGES_LIMIT};
+use crate::api::{Api, PAGES_LIMIT, too_many_pages};
 use crate::backend::Backend;
 use crate::build::{BuildError, BuildOptions};
 use crate::groups::ADDRESS;
@@ -120,9 +120,10 @@ impl Refresh for VultrDiscovery {
     async fn refresh(&mut self) -> Result<Found, DiscoveryError> {
         let mut targets = Vec::new();
         let mut cursor = String::new();
+        let mut first = self.origin.clone();
+        first.set_path("/v2/instances");
         for _ in 0..PAGES_LIMIT {
-            let mut url = self.origin.clone();
-            url.set_path("/v2/instances");
+            let mut url = first.clone();
             url.query_pairs_mut().append_pair("per_page", PER_PAGE);
             if !cursor.is_empty() {
                 url.query_pairs_mut().append_pair("cursor", &cursor);
@@ -131,10 +132,11 @@ impl Refresh for VultrDiscovery {
             targets.extend(page.instances.iter().map(|instance| target(instance, self.port)));
             cursor = page.meta.links.next;
             if cursor.is_empty() {
-                break;
+                let labels = Labels::new();
+                return Ok(vec![TargetGroup { source: SOURCE.into(), targets, labels }].into());
             }
         }
-        Ok(vec![TargetGroup { source: SOURCE.into(), targets, ..TargetGroup::default() }].into())
+        Err(too_many_pages(&first))
     }
 }
 

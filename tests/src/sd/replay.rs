@@ -82,7 +82,7 @@ impl Running {
 }
 
 async fn replay_http(case: &Case, scheme: &str) -> Result<(), String> {
-    let Running { mock, mut discovery, expected, .. } = start(case, scheme).await?;
+    let Running { mock, mut discovery, expected, _dir, .. } = start(case, scheme).await?;
     match &expected.sequence {
         Some(sequence) => follow(discovery, &mock, sequence, expected.order()).await,
         None => {
