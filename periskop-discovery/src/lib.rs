@@ -34,7 +34,7 @@
 //! ```
 
 // A build with some of the mechanisms uses some of what they share.
-#![cfg_attr(not(feature = "all"), allow(dead_code))]
+#![cfg_attr(not(feature = "all"), allow(dead_code, unused_imports, unused_variables))]
 
 #[cfg(feature = "_backend")]
 mod api;
@@ -71,7 +71,6 @@ pub mod eureka_sd;
 pub mod file_sd;
 #[cfg(feature = "gce")]
 pub mod gce_sd;
-#[cfg(feature = "_backend")]
 #[cfg(any(feature = "_backend", feature = "_zookeeper"))]
 mod go_json;
 #[cfg(feature = "_go_url")]

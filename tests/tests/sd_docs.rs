@@ -58,6 +58,17 @@ fn each_example_is_taken_and_is_about_its_mechanism() {
 }
 
 #[test]
+fn there_is_every_mechanism_that_prometheus_has() {
+    let known = mechanisms();
+    let missing: Vec<_> = corpus("config_fields.json")
+        .into_keys()
+        .filter(|key| !known.contains(&key.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(known.len(), 37);
+}
+
+#[test]
 fn each_setting_is_told() {
     let settings = corpus("config_fields.json");
     let mut missing = Vec::new();
