@@ -167,7 +167,7 @@ fn spec() -> ServiceSpec {
 fn group(source: &str, instances: std::ops::Range<usize>) -> TargetGroup {
     TargetGroup {
         source: source.to_owned(),
-        targets: instances.map(|n| instance(n)).collect(),
+        targets: instances.map(instance).collect(),
         labels: Labels::new(),
     }
 }

@@ -3,7 +3,9 @@
 mod throttle;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt as _;
 use periskop_core::ServiceName;
 use periskop_core::discovery::{Discovery, DiscoveryError};
 use periskop_core::target::{ProviderId, ServiceSpec, TargetGroup};
@@ -135,17 +137,30 @@ impl Providers {
         let mut discovery = Throttled::new(discovery);
         let task = tokio::spawn(async move {
             loop {
-                let outcome = discovery.next().await;
+                let next = AssertUnwindSafe(discovery.next()).catch_unwind().await;
+                let ended = next.is_err();
+                let outcome = next.unwrap_or_else(|_| Err(broken(mechanism)));
                 let service = service.clone();
                 let told = Message::Told(Told { service, provider, mechanism, outcome });
                 // Without a driver there is nobody to tell.
                 let Some(inbox) = inbox.upgrade() else { return };
-                if inbox.send(told).await.is_err() {
+                if inbox.send(told).await.is_err() || ended {
                     return;
                 }
             }
         });
         Running { id: provider, task: Some(task.abort_handle()) }
+    }
+}
+
+/// What is told of a discovery that has panicked: what it has found stays, and somebody should
+/// know that nothing more will come.
+fn broken(mechanism: &str) -> DiscoveryError {
+    DiscoveryError::Invalid {
+        endpoint: format!("{mechanism} discovery"),
+        reason: "it has ended by a mistake of its own, see the log; a changed configuration or a \
+                 restart begins it anew"
+            .into(),
     }
 }
 
@@ -158,4 +173,32 @@ pub(crate) fn begin(
         endpoint: format!("{}_sd_configs", config.mechanism()),
         reason: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    struct Mistaken;
+
+    #[async_trait]
+    impl Discovery for Mistaken {
+        async fn next(&mut self) -> Result<Vec<TargetGroup>, DiscoveryError> {
+            panic!("a mistake")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_discovery_that_panics_is_told_of_and_asked_no_more() {
+        let (inbox, mut messages) = mpsc::channel(4);
+        let mut providers = Providers::new(&inbox);
+        providers.plug("api".into(), Box::new(Mistaken));
+        let Some(Message::Told(told)) = messages.recv().await else { panic!("nothing is told") };
+        let error = told.outcome.expect_err("it has panicked").to_string();
+        assert!(error.contains("a mistake of its own"), "{error}");
+        drop(inbox);
+        assert!(messages.recv().await.is_none());
+    }
 }

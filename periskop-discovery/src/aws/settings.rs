@@ -126,7 +126,7 @@ impl AwsFilter {
 pub struct Clusters {
     /// The only ones looked at; none: all.
     pub names: Vec<String>,
-    /// How many questions are asked at once, as written; see [`Clusters::at_once`].
+    /// How many questions are asked at once, as written: 0 counts as 1, less and more than 100 as 100.
     pub request_concurrency: i64,
 }
 

@@ -250,27 +250,31 @@ impl<A: Agent> Telling<A> {
                 None => Some(told.recv().await),
             };
             let late = event.is_none();
-            let mut groups = Vec::new();
+            let (mut groups, mut is_answer) = (Vec::new(), false);
             match event {
                 Some(Some(event)) => {
-                    self.take(event, &mut groups).await;
+                    is_answer = self.take(event, &mut groups).await;
                     // Where much has changed at once, it is told at once.
                     while let Ok(event) = told.try_recv() {
-                        self.take(event, &mut groups).await;
+                        is_answer = self.take(event, &mut groups).await;
                     }
                 }
                 Some(None) => return, // we hold a sender
                 None => self.first.until = None,
             }
             if self.teller.told_once() {
-                self.teller.groups(latest(groups)).await;
+                // An answer without news is told where it ends a failure.
+                if is_answer || !groups.is_empty() {
+                    self.teller.groups(latest(groups)).await;
+                }
             } else {
                 self.tell_first(groups, late).await;
             }
         }
     }
 
-    async fn take(&mut self, event: Event, groups: &mut Vec<TargetGroup>) {
+    /// Takes in an event, which changes these groups; whether it is an answer, not an error.
+    async fn take(&mut self, event: Event, groups: &mut Vec<TargetGroup>) -> bool {
         match event {
             Event::Catalogue(services) => {
                 self.first.awaits_catalogue = false;
@@ -284,17 +288,20 @@ impl<A: Agent> Telling<A> {
                 if self.watches.watched.is_empty() {
                     groups.push(TargetGroup::default());
                 }
+                true
             }
             Event::Instances(service, entries) => {
                 if self.watches.answered(&service) {
                     let (dc, separator) = (&self.datacenter, &self.tag_separator);
                     groups.push(group(&service.name, dc, &entries, separator));
                 }
+                true
             }
             Event::Failed(service, error) => {
                 if service.is_none_or(|service| self.watches.answered(&service)) {
                     self.teller.error(error).await;
                 }
+                false
             }
         }
     }

@@ -1,9 +1,9 @@
 //! `kubernetes_sd_configs`: the pods, services, endpoints, nodes and ingresses of a cluster.
 //!
 //! API: `GET /api/v1/pods` and so on, each listed once and then watched, a watch for each kind of
-//! object and namespace. Of what comes only what labels are made of is kept ([`objects`]), in
-//! [`store`]; groups are made of it by pure functions, one module for each role. Everything that
-//! changes what is told of an object has it told anew ([`index`]).
+//! object and namespace. Of what comes only what labels are made of is kept (`objects`), in
+//! `store`; groups are made of it by pure functions, one module for each role. Everything that
+//! changes what is told of an object has it told anew (`index`).
 //!
 //! `kube` brings the way in (kubeconfig files, service accounts, credential plugins); watching is
 //! our own, since what is bounded, told and kept here is not what its watcher bounds, tells and

@@ -82,6 +82,7 @@ impl Watch {
             match tried {
                 Some(fired) => {
                     trees.handle(fired).await?;
+                    teller.groups(trees.changed()).await;
                     for root in &self.ensemble.paths {
                         if !absent.contains(root) && !trees.nodes.contains_key(root) {
                             absent.push(root.clone());
@@ -89,7 +90,6 @@ impl Watch {
                             teller.error(self.failed(&message)).await;
                         }
                     }
-                    teller.groups(trees.changed()).await;
                 }
                 None => absent = self.read_roots(&mut trees, teller, &absent).await?,
             }
@@ -108,8 +108,6 @@ impl Watch {
         for root in roots {
             trees.read(root.clone()).await?;
             if !trees.nodes.contains_key(root) {
-                let message = format!("path {root} does not exist");
-                teller.error(self.failed(&message)).await;
                 absent.push(root.clone());
             }
         }
@@ -123,6 +121,10 @@ impl Watch {
             // Of znodes without a target nobody need know before there was one.
             groups.retain(|group| teller.told_once() || !group.targets.is_empty());
             teller.groups(groups).await;
+        }
+        // Errors come last: what is told after one says that it is over.
+        for root in &absent {
+            teller.error(self.failed(&format!("path {root} does not exist"))).await;
         }
         Ok(absent)
     }

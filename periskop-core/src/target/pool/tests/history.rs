@@ -6,6 +6,9 @@ use super::*;
 use crate::config;
 use crate::target::NameScheme;
 
+/// Something discovered, and why it is no target.
+type Unscraped = (Labels, Option<TargetError>);
+
 /// Makes everything out of the groups whenever it is asked.
 struct Naive {
     spec: ServiceSpec,
@@ -40,7 +43,7 @@ impl Naive {
     }
 
     /// Targets by identity, and what is dropped, in order.
-    fn targets(&self) -> (BTreeMap<TargetId, Target>, Vec<(Labels, Option<TargetError>)>) {
+    fn targets(&self) -> (BTreeMap<TargetId, Target>, Vec<Unscraped>) {
         let (mut targets, mut dropped) = (BTreeMap::new(), Vec::new());
         for group in self.groups.values() {
             for labels in &group.targets {
@@ -82,14 +85,14 @@ const RULES: [&str; 3] = [
      - {source_labels: [__meta_g], target_label: g}\n",
 ];
 
-fn configured(rules: usize, providers: Vec<ProviderId>) -> ServiceSpec {
+fn configured(rules: usize, providers: &[ProviderId]) -> ServiceSpec {
     let list = config::parse(RULES[rules]).unwrap();
     let relabel = config::decode(&list, |at, problems| {
         let items = at.items(problems)?;
         let rules = items.iter().map(|at| RelabelConfig::decode(at, NameScheme::Utf8, problems));
         rules.collect()
     });
-    let mut spec = ServiceSpec { relabel: relabel.unwrap(), ..spec(&providers) };
+    let mut spec = ServiceSpec { relabel: relabel.unwrap(), ..spec(providers) };
     spec.scrape.scheme = ["http", "http", "https"][rules].to_owned();
     spec
 }
@@ -123,7 +126,7 @@ proptest! {
 
     #[test]
     fn a_pool_is_what_a_rebuilt_one_would_be(steps in prop::collection::vec(step(), 1..20)) {
-        let spec = configured(0, vec![0, 1]);
+        let spec = configured(0, &[0, 1]);
         let mut naive =
             Naive { spec: spec.clone(), awaited: BTreeSet::new(), groups: BTreeMap::new() };
         let mut pool = Pool::new(spec);
@@ -135,7 +138,7 @@ proptest! {
                     pool.update(provider, groups)
                 }
                 Step::Reload(rules, providers) => {
-                    let spec = configured(rules, providers);
+                    let spec = configured(rules, &providers);
                     naive.reconfigure(spec.clone());
                     pool.reconfigure(spec)
                 }
