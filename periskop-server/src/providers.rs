@@ -156,7 +156,7 @@ impl Providers {
 /// What is told of a discovery that has panicked: what it has found stays, and somebody should
 /// know that nothing more will come.
 fn broken(mechanism: &str) -> DiscoveryError {
-    DiscoveryError::Invalid {
+    DiscoveryError::Unreachable {
         endpoint: format!("{mechanism} discovery"),
         reason: "it has ended by a mistake of its own, see the log; a changed configuration or a \
                  restart begins it anew"
@@ -169,7 +169,8 @@ pub(crate) fn begin(
     config: &DiscoveryConfig,
     options: &BuildOptions,
 ) -> Result<Box<dyn Discovery>, DiscoveryError> {
-    config.build(options).map_err(|error| DiscoveryError::Invalid {
+    // No backend has answered anything: what is wrong is here.
+    config.build(options).map_err(|error| DiscoveryError::Unreachable {
         endpoint: format!("{}_sd_configs", config.mechanism()),
         reason: error.to_string(),
     })

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Instant, sleep};
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, eventually};
 
 const JAR: &str = "/usr/share/java/zookeeper.jar";
 const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
@@ -166,14 +165,8 @@ impl ZooKeeper {
 
 /// A session with a server that may only just be starting.
 async fn connect(address: SocketAddr) -> Result<Client, String> {
-    let deadline = Instant::now() + PATIENCE;
     // What is connected to before the server is ready may never be answered.
-    while let Err(error) = connect_within(address, Duration::from_secs(2)).await {
-        if Instant::now() > deadline {
-            return Err(error);
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
+    eventually("ZooKeeper", || connect_within(address, Duration::from_secs(2))).await;
     connect_within(address, PATIENCE).await
 }
 
