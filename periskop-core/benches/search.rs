@@ -86,7 +86,7 @@ fn queries(observer: &Observer, index: &MemoryIndex, errors: usize) {
         for text in error.occurrences().flat_map(|occurrence| occurrence.texts()) {
             // As much as can be held several times; a tenth of it is as good a yardstick.
             if all.len() < 700_000_000 {
-                all.extend_from_slice(fold(text).as_bytes());
+                all.extend_from_slice(fold(&text).as_bytes());
                 all.push(0xff);
             }
         }
@@ -112,13 +112,13 @@ fn queries(observer: &Observer, index: &MemoryIndex, errors: usize) {
     let last = observer.state().errors().nth(errors / 2).unwrap();
     let occurrence = last.occurrences().next().unwrap();
     let exception = occurrence.exceptions().next().unwrap();
-    let message = exception.message().unwrap().to_owned();
+    let message = exception.message().unwrap().into_owned();
     let order = message.split(' ').nth(3).unwrap().to_owned();
     let frame = exception.frames().next().unwrap().to_owned();
     let request = occurrence.http().unwrap();
-    let url = request.url().unwrap().to_owned();
-    let trace = request.headers().nth(7).unwrap().1.to_owned();
-    let address = request.headers().nth(8).unwrap().1.to_owned();
+    let url = request.url().unwrap().into_owned();
+    let trace = request.headers().nth(7).unwrap().1.into_owned();
+    let address = request.headers().nth(8).unwrap().1.into_owned();
     let kinds: Vec<(&str, String)> = vec![
         ("3 characters, in all frames", "com".into()),
         ("3 characters, a common number", "123".into()),

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod merge;
 pub mod observer;
 pub mod occurrence;
+mod own_words;
 pub mod query;
 pub mod redact;
 pub mod report;

@@ -399,8 +399,8 @@ impl Source {
 /// Nothing new.
 impl Default for Delta {
     fn default() -> Self {
-        // It keeps whatever the state keeps that it is part of.
-        let state = State::new(LatestOccurrences::MOST);
+        // It keeps whatever the state keeps that it is part of, and shares its texts.
+        let state = State { texts: Texts::passing(), ..State::new(LatestOccurrences::MOST) };
         Self { state, changed: BTreeSet::new(), kept: LatestOccurrences::MOST }
     }
 }

@@ -36,7 +36,7 @@ impl Term {
             Self::Anywhere(Pattern::Some) => true,
             Self::Anywhere(pattern) => {
                 pattern.matches(error.key().as_str())
-                    || error.occurrences().any(|o| o.texts().any(|text| pattern.matches(text)))
+                    || error.occurrences().any(|o| o.texts().any(|text| pattern.matches(&text)))
             }
             Self::Text(field, pattern) => field.matches(pattern, error),
             Self::Severity(wanted) => wanted.is_none_or(|wanted| wanted == error.severity()),
@@ -93,13 +93,15 @@ impl TextField {
         let is = |text: Option<&str>| text.is_some_and(|text| pattern.matches(text));
         match self {
             Self::Class => occurrence.exceptions().any(|exception| is(exception.class())),
-            Self::Message => occurrence.exceptions().any(|exception| is(exception.message())),
-            Self::Url => is(occurrence.http().and_then(|http| http.url())),
+            Self::Message => {
+                occurrence.exceptions().any(|exception| is(exception.message().as_deref()))
+            }
+            Self::Url => is(occurrence.http().and_then(|http| http.url()).as_deref()),
             Self::Method => is(occurrence.http().and_then(|http| http.method())),
             Self::Header(name) => occurrence.http().is_some_and(|http| {
                 let mut headers = http.headers();
                 headers.any(|(known, value)| {
-                    crate::search::fold(known) == **name && pattern.matches(value)
+                    crate::search::fold(known) == **name && pattern.matches(&value)
                 })
             }),
             Self::Service | Self::Key | Self::Label(_) | Self::Instance => false,

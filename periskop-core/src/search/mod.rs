@@ -71,7 +71,7 @@ impl SearchIndex for ScanningIndex {
     fn update(&mut self, number: ErrorNumber, error: ErrorView<'_>) {
         let mut texts = vec![self.texts.hold(error.key().as_str())];
         for occurrence in error.occurrences() {
-            texts.extend(occurrence.texts().map(|text| self.texts.hold(text)));
+            texts.extend(occurrence.texts().map(|text| self.texts.hold(&text)));
         }
         // The new texts are held before the old ones are let go, so that those that stay are not
         // made anew.

@@ -34,7 +34,7 @@ pub(super) fn exceptions(json: &mut Json, occurrence: OccurrenceView<'_>, absent
         }
         json.open(b'{')
             .member("class", absent.text(exception.class()))
-            .member("message", absent.text(exception.message()))
+            .member("message", absent.text(exception.message().as_deref()))
             .name("stacktrace")
             .list(exception.frames());
         depth += 1;
@@ -57,7 +57,7 @@ pub(super) fn http_context(json: &mut Json, http: Option<HttpView<'_>>, absent: 
     };
     json.open(b'{')
         .member("request_method", absent.text(http.method()))
-        .member("request_url", absent.text(http.url()))
+        .member("request_url", absent.text(http.url().as_deref()))
         .name("request_headers")
         .open(b'{');
     let mut last = None;
@@ -68,7 +68,7 @@ pub(super) fn http_context(json: &mut Json, http: Option<HttpView<'_>>, absent: 
         }
         last = Some(name);
     }
-    json.close(b'}').member("request_body", absent.text(http.body())).close(b'}');
+    json.close(b'}').member("request_body", absent.text(http.body().as_deref())).close(b'}');
 }
 
 /// One occurrence in our own form: times as RFC 3339, what is absent as null.

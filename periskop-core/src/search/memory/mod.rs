@@ -1,13 +1,16 @@
 //! The index that answers people while they type.
 //!
-//! What is searched of an error is of two kinds. Frames, classes, header names and most header
-//! values are the same in thousands of errors: each such text is held once ([`vocabulary`]), and a
-//! query looks at it once. Texts with numbers and identifiers in them are an error's own: they
-//! lie folded, end to end, in large segments ([`segments`]), and only those errors are looked at
-//! that may match by their trigrams ([`grams`]).
+//! What is searched of an error is of two kinds. Frames, classes and header names are the same in
+//! thousands of errors, and so is what is around the numbers and identifiers of messages, URLs and
+//! header values ([`apart`]): each such text is held once ([`vocabulary`]), and a query looks at it
+//! once. The numbers and identifiers are an error's own: they lie folded, end to end, in large segments
+//! ([`segments`]), and only those errors are looked at that may match by their trigrams ([`grams`]).
+//! What is found neither among these nor among those lies across both ([`across`]).
 //!
 //! Nothing is kept of what is removed: texts are overwritten at once.
 
+mod across;
+mod apart;
 mod grams;
 mod segments;
 mod vocabulary;
@@ -15,9 +18,13 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use hashbrown::HashSet;
 use memchr::memmem::Finder;
 
+use self::across::Way;
+use self::apart::{Apart, SLOT, put_together, take_apart};
 use self::grams::{Grams, Signature};
 use self::segments::{SEGMENT, Segments};
 use self::vocabulary::Vocabulary;
@@ -30,10 +37,15 @@ use crate::view::ErrorView;
 /// Its cost follows what is distinct: an update costs the texts of one error, a query the distinct
 /// texts that errors share and the own texts of those that may match.
 pub struct MemoryIndex {
-    /// Texts that repeat by their nature, and others without an own word in them.
+    /// Texts that repeat by their nature, those without an own word in them, and what is around the
+    /// own words of others.
     shared: Vocabulary,
-    /// Of each error its other texts, each once, with a [`DIVIDER`] after each.
+    /// Of each error what is its own: the words of one text after the other, each with a [`SLOT`]
+    /// behind it, or a whole text, with a [`DIVIDER`] after each text.
     own: Segments<u8>,
+    /// Of each error what its own texts are like, in their order: what is around them, by its number
+    /// in `shared`, or [`WHOLE`], and how many bytes there are of that.
+    layouts: Segments<u32>,
     /// What `own` consists of.
     grams: Grams,
     known: ErrorSet,
@@ -42,9 +54,8 @@ pub struct MemoryIndex {
 /// Ends a text: a byte that no text has, so that nothing is found across two.
 const DIVIDER: u8 = 0xff;
 
-/// A word of at least this many letters and digits, one of them a digit, is not expected in other
-/// errors. A shorter one (`v2`, `443`, an octet) is.
-const OWN_WORD: usize = 4;
+/// Nothing is around a text that is all its own. No text of the vocabulary has this number.
+const WHOLE: u32 = u32::MAX;
 
 impl MemoryIndex {
     /// An index of nothing.
@@ -57,6 +68,7 @@ impl MemoryIndex {
         Self {
             shared: Vocabulary::new(size),
             own: Segments::new(size, DIVIDER),
+            layouts: Segments::new(size / size_of::<u32>(), 0),
             grams: Grams::default(),
             known: ErrorSet::new(),
         }
@@ -64,11 +76,52 @@ impl MemoryIndex {
 
     /// What it takes in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        self.shared.bytes() + self.own.bytes() + self.grams.bytes()
+        self.shared.bytes() + self.own.bytes() + self.layouts.bytes() + self.grams.bytes()
     }
 
     fn own(&self, error: ErrorNumber) -> &[u8] {
         self.own.get(error.index()).unwrap_or_default()
+    }
+
+    /// What is around some own texts of an error, and they themselves, each with its [`DIVIDER`].
+    fn groups(&self, error: ErrorNumber) -> impl Iterator<Item = (u32, &[u8])> {
+        let mut own = self.own(error);
+        let layout = self.layouts.get(error.index()).unwrap_or_default();
+        layout.chunks_exact(2).map(move |group| {
+            let (texts, rest) = own.split_at(group[1] as usize);
+            own = rest;
+            (group[0], texts)
+        })
+    }
+
+    /// Adds those of `left` that have what is looked for across own words and what is around them.
+    fn find_across(&self, text: &[u8], left: &ErrorSet, found: &mut ErrorSet) {
+        for way in Way::all(text) {
+            // Which texts may be around it, and where: by number, for there are many errors to ask.
+            let mut places: Vec<Vec<usize>> = Vec::new();
+            let mut chosen = vec![0_u32; self.shared.len()];
+            self.shared.find_texts(&Finder::new(&way.around), |number| {
+                places.push(way.places(self.shared.text(number)));
+                chosen[number as usize] = index(places.len());
+            });
+            if places.is_empty() {
+                continue;
+            }
+            let places_in = |around: u32| {
+                let chosen = chosen.get(around as usize).copied().unwrap_or_default();
+                (chosen as usize).checked_sub(1).map(|at| &places[at])
+            };
+            let mut left = left.clone();
+            left.subtract(found);
+            way.words.iter().for_each(|word| self.grams.narrow(word.part(), &mut left));
+            let has = |number: &ErrorNumber| {
+                self.groups(*number).any(|(around, texts)| {
+                    places_in(around)
+                        .is_some_and(|places| lists(texts).any(|words| way.fits(places, words)))
+                })
+            };
+            left.iter().filter(has).for_each(|number| found.insert(number));
+        }
     }
 }
 
@@ -81,14 +134,17 @@ impl Default for MemoryIndex {
 impl SearchIndex for MemoryIndex {
     fn update(&mut self, number: ErrorNumber, error: ErrorView<'_>) {
         let mut gathered = Gathered::new(&mut self.shared);
-        gathered.add(error.key().as_str());
+        gathered.add(error.key().as_str().into());
         for occurrence in error.occurrences() {
             gathered.add_occurrence(occurrence);
         }
-        let Gathered { mut numbers, own, .. } = gathered;
+        let Gathered { mut numbers, apart, whole, .. } = gathered;
+        let (own, layout) = laid_out(apart, &whole);
+        numbers.extend(layout.chunks_exact(2).map(|group| group[0]).filter(|at| *at != WHOLE));
         self.shared.set(number, &mut numbers);
-        self.grams.set(number, &Signature::of(own.split(|byte| *byte == DIVIDER)));
+        self.grams.set(number, &Signature::of(own.split(|byte| matches!(*byte, SLOT | DIVIDER))));
         self.own.put(number.index(), &own);
+        self.layouts.put(number.index(), &layout);
         self.known.insert(number);
     }
 
@@ -99,6 +155,7 @@ impl SearchIndex for MemoryIndex {
         self.shared.remove(number);
         self.grams.set(number, &Signature::of([]));
         self.own.remove(number.index());
+        self.layouts.remove(number.index());
         self.known.remove(number);
     }
 
@@ -112,9 +169,11 @@ impl SearchIndex for MemoryIndex {
         self.shared.find(&finder, &mut found);
         let mut left = self.known.clone();
         left.subtract(&found);
-        self.grams.narrow(text.as_bytes(), &mut left);
-        let matching = left.iter().filter(|number| finder.find(self.own(*number)).is_some());
+        let mut whole = left.clone();
+        self.grams.narrow(text.as_bytes(), &mut whole);
+        let matching = whole.iter().filter(|number| finder.find(self.own(*number)).is_some());
         matching.for_each(|number| found.insert(number));
+        self.find_across(text.as_bytes(), &left, &mut found);
         found
     }
 
@@ -126,9 +185,16 @@ impl SearchIndex for MemoryIndex {
             left.intersect(within);
         }
         left.subtract(&found);
+        let mut text = Vec::new();
         for number in left.iter() {
-            let mut texts = self.own(number).split_inclusive(|byte| *byte == DIVIDER);
-            if texts.any(|list| matches(text_of(list))) {
+            let matching = self.groups(number).any(|(around, texts)| match around {
+                WHOLE => lists(texts).any(|whole| matches(text_of(whole))),
+                _ => lists(texts).any(|words| {
+                    put_together(self.shared.text(around), words, &mut text);
+                    matches(text_of(&text))
+                }),
+            });
+            if matching {
                 found.insert(number);
             }
         }
@@ -141,11 +207,14 @@ struct Gathered<'a, 'v> {
     shared: &'v mut Vocabulary,
     /// Those of its texts that are shared.
     numbers: Vec<u32>,
-    /// The others, with a [`DIVIDER`] after each.
-    own: Vec<u8>,
+    /// Those with own words in them: what is around them, and they themselves.
+    apart: Vec<(u32, Vec<u8>)>,
+    /// Those that are all its own, each with a [`DIVIDER`] behind it.
+    whole: Vec<u8>,
     /// What was seen already: most occurrences of an error resemble each other.
     skeletons: Vec<usize>,
-    texts: HashSet<&'a str>,
+    texts: HashSet<Cow<'a, str>>,
+    around: Vec<u8>,
 }
 
 impl<'a, 'v> Gathered<'a, 'v> {
@@ -153,9 +222,11 @@ impl<'a, 'v> Gathered<'a, 'v> {
         Self {
             shared,
             numbers: Vec::new(),
-            own: Vec::new(),
+            apart: Vec::new(),
+            whole: Vec::new(),
             skeletons: Vec::new(),
             texts: HashSet::new(),
+            around: Vec::new(),
         }
     }
 
@@ -163,36 +234,63 @@ impl<'a, 'v> Gathered<'a, 'v> {
         if !self.skeletons.contains(&occurrence.skeleton_address()) {
             self.skeletons.push(occurrence.skeleton_address());
             for text in occurrence.repeating_texts() {
-                self.numbers.push(self.shared.number(&fold(text)));
+                self.numbers.push(self.shared.number(fold(text).as_bytes()));
             }
         }
         occurrence.own_texts().for_each(|text| self.add(text));
     }
 
     /// Adds a text that is not known to repeat.
-    fn add(&mut self, text: &'a str) {
-        if !self.texts.insert(text) {
+    fn add(&mut self, text: Cow<'a, str>) {
+        if self.texts.contains(&text) {
             return;
         }
+        let text = self.texts.get_or_insert(text);
         let text = fold(text);
-        if has_own_word(&text) {
-            self.own.extend_from_slice(text.as_bytes());
-            self.own.push(DIVIDER);
-        } else {
-            self.numbers.push(self.shared.number(&text));
+        let mut words = Vec::new();
+        match take_apart(text.as_bytes(), &mut self.around, &mut words) {
+            Apart::Shared => self.numbers.push(self.shared.number(text.as_bytes())),
+            Apart::Words => self.apart.push((self.shared.number(&self.around), words)),
+            Apart::Whole => {
+                self.whole.extend_from_slice(text.as_bytes());
+                self.whole.push(DIVIDER);
+            }
         }
     }
 }
 
-/// Whether a text has a word in it that is not expected in other errors.
-fn has_own_word(text: &str) -> bool {
-    text.as_bytes()
-        .split(|byte| !byte.is_ascii_alphanumeric())
-        .any(|word| word.len() >= OWN_WORD && word.iter().any(u8::is_ascii_digit))
+/// What is an error's own, and how it lies there: texts of one kind next to each other.
+fn laid_out(mut apart: Vec<(u32, Vec<u8>)>, whole: &[u8]) -> (Vec<u8>, Vec<u32>) {
+    apart.sort_unstable();
+    apart.dedup();
+    let (mut own, mut layout) = (Vec::new(), Vec::new());
+    for group in apart.chunk_by(|a, b| a.0 == b.0) {
+        layout.extend([group[0].0, index(group.iter().map(|(_, words)| words.len()).sum())]);
+        group.iter().for_each(|(_, words)| own.extend_from_slice(words));
+    }
+    if !whole.is_empty() {
+        layout.extend([WHOLE, index(whole.len())]);
+        own.extend_from_slice(whole);
+    }
+    (own, layout)
 }
 
-/// A text that lies before its [`DIVIDER`].
+/// As it is kept: what an error has, and what all have, is less than four gigabytes.
+fn index(n: usize) -> u32 {
+    u32::try_from(n).expect("payloads are smaller than that")
+}
+
+/// Texts, or lists of words, without the [`DIVIDER`] that each has.
+fn lists(mut texts: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(DIVIDER, texts)?;
+        let list = &texts[..end];
+        texts = &texts[end + 1..];
+        Some(list)
+    })
+}
+
+/// As the text that it was.
 fn text_of(list: &[u8]) -> &str {
-    let text = list.split_last().map(|(_, text)| text).unwrap_or_default();
-    std::str::from_utf8(text).expect("it was written from one")
+    std::str::from_utf8(list).expect("it was written from one")
 }

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use memchr::memmem::Finder;
 
+use super::apart::SLOT;
 use super::segments::Segments;
 use super::{DIVIDER, text_of};
 use crate::search::{ErrorNumber, ErrorSet};
@@ -42,10 +43,10 @@ impl Vocabulary {
 
     /// The number of a text, which must be given to an error by [`Vocabulary::set`] before
     /// anything else is done, or it is never let go.
-    pub(super) fn number(&mut self, text: &str) -> u32 {
+    pub(super) fn number(&mut self, text: &[u8]) -> u32 {
         let Self { texts, numbers, hasher, .. } = self;
-        let hash = hasher.hash_one(text.as_bytes());
-        let same = |number: &u32| text_at(texts, *number) == text.as_bytes();
+        let hash = hasher.hash_one(text);
+        let same = |number: &u32| text_at(texts, *number) == text;
         if let Some(number) = numbers.find(hash, same) {
             return *number;
         }
@@ -57,7 +58,7 @@ impl Vocabulary {
                 .expect("memory ends before")
         });
         let mut list = Vec::with_capacity(text.len() + 1);
-        list.extend_from_slice(text.as_bytes());
+        list.extend_from_slice(text);
         list.push(DIVIDER);
         texts.put(number as usize, &list);
         numbers.insert_unique(hash, number, |number| hasher.hash_one(text_at(texts, *number)));
@@ -86,6 +87,21 @@ impl Vocabulary {
         self.release(&old);
     }
 
+    /// All numbers of texts are below this.
+    pub(super) fn len(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// A text by its number.
+    pub(super) fn text(&self, number: u32) -> &[u8] {
+        text_at(&self.texts, number)
+    }
+
+    /// Calls `found` with the number of every text in which there is what is looked for.
+    pub(super) fn find_texts(&self, finder: &Finder<'_>, mut found: impl FnMut(u32)) {
+        self.texts.find(finder, |number| found(index(number)));
+    }
+
     /// Adds the errors that have a text in which there is what is looked for.
     pub(super) fn find(&self, finder: &Finder<'_>, errors: &mut ErrorSet) {
         let mut chosen = Chosen::none_of(self.holders.len());
@@ -103,7 +119,11 @@ impl Vocabulary {
         let mut chosen = Chosen::none_of(self.holders.len());
         match within {
             None => {
-                let matching = self.texts.iter().filter(|(_, list)| matches(text_of(list)));
+                let whole = |list: &[u8]| !list.contains(&SLOT);
+                let matching = self
+                    .texts
+                    .iter()
+                    .filter(|(_, list)| whole(list) && matches(text_of(without_divider(list))));
                 matching.for_each(|(number, _)| chosen.choose(number));
             }
             Some(within) => {
@@ -112,7 +132,9 @@ impl Vocabulary {
                 for number in lists.flat_map(ranges).flatten() {
                     let number = number as usize;
                     if !std::mem::replace(&mut asked[number], true)
-                        && self.texts.get(number).is_some_and(|list| matches(text_of(list)))
+                        && self.texts.get(number).is_some_and(|list| {
+                            !list.contains(&SLOT) && matches(text_of(without_divider(list)))
+                        })
                     {
                         chosen.choose(number);
                     }
@@ -252,7 +274,10 @@ fn ranges(mut list: &[u32]) -> impl Iterator<Item = std::ops::Range<u32>> {
 }
 
 fn text_at(texts: &Segments<u8>, number: u32) -> &[u8] {
-    let list = texts.get(number as usize).unwrap_or_default();
+    without_divider(texts.get(number as usize).unwrap_or_default())
+}
+
+fn without_divider(list: &[u8]) -> &[u8] {
     list.split_last().map(|(_, text)| text).unwrap_or_default()
 }
 
@@ -268,7 +293,8 @@ mod tests {
     const TWO: ErrorNumber = ErrorNumber(2);
 
     fn give(vocabulary: &mut Vocabulary, error: ErrorNumber, texts: &[&str]) -> Vec<u32> {
-        let mut numbers: Vec<_> = texts.iter().map(|text| vocabulary.number(text)).collect();
+        let mut numbers: Vec<_> =
+            texts.iter().map(|text| vocabulary.number(text.as_bytes())).collect();
         vocabulary.set(error, &mut numbers);
         numbers
     }

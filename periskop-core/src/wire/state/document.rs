@@ -103,8 +103,8 @@ impl Documents {
             self.last = Some((skeleton, Stack::of(view)));
         }
         let (_, stack) = self.last.as_ref().expect("it has just been made");
-        fn text(text: Option<&str>) -> Option<Text<'_>> {
-            text.map(Text::from)
+        fn text<'a>(text: Option<impl Into<Text<'a>>>) -> Option<Text<'a>> {
+            text.map(Into::into)
         }
         let document = OccurrenceDocument {
             uuid: view.name().into(),

@@ -1,5 +1,7 @@
 //! One occurrence, to be read and to be copied.
 
+use std::borrow::Cow;
+
 use periskop_core::texts::{ExceptionView, HttpView, OccurrenceView};
 use periskop_core::view::ErrorView;
 
@@ -46,7 +48,7 @@ pub(super) fn card(error: ErrorView<'_>, name: Option<&str>) -> Option<Occurrenc
 fn exception(exception: ExceptionView<'_>) -> ExceptionCard {
     ExceptionCard {
         class: Text::clip(exception.class().unwrap_or_default(), LONGEST_LINE),
-        message: Text::clip(exception.message().unwrap_or_default(), LONGEST_TEXT),
+        message: Text::clip(&exception.message().unwrap_or_default(), LONGEST_TEXT),
         frames: frames::group(exception.frames().take(MOST_FRAMES)),
         further: exception.frames().len().saturating_sub(MOST_FRAMES),
     }
@@ -59,7 +61,8 @@ fn trace(occurrence: OccurrenceView<'_>) -> String {
         if i > 0 {
             trace.push_str("Caused by: ");
         }
-        let said = [exception.class(), exception.message()];
+        let message = exception.message();
+        let said = [exception.class(), message.as_deref()];
         let said: Vec<_> = said.into_iter().flatten().filter(|text| !text.is_empty()).collect();
         trace.push_str(&said.join(": "));
         trace.push('\n');
@@ -77,17 +80,23 @@ fn trace(occurrence: OccurrenceView<'_>) -> String {
 
 fn request(http: HttpView<'_>) -> HttpCard {
     let (method, url) = (http.method().unwrap_or_default(), http.url().unwrap_or_default());
-    let headers: Vec<(&str, &str)> = http.headers().collect();
+    let headers: Vec<(&str, Cow<'_, str>)> = http.headers().collect();
+    let borrowed: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
     let body = http.body();
-    let curl = shell::curl(&shell::Request { method, url, headers: &headers, body });
+    let curl = shell::curl(&shell::Request {
+        method,
+        url: &url,
+        headers: &borrowed,
+        body: body.as_deref(),
+    });
     let show = |(name, value): &(&str, &str)| {
         (Text::clip(name, LONGEST_LINE), Text::clip(value, LONGEST_TEXT))
     };
     HttpCard {
         method: Text::clip(method, LONGEST_LINE),
-        url: Text::clip(url, LONGEST_TEXT),
-        headers: headers.iter().map(show).collect(),
-        body: Text::clip(body.unwrap_or_default(), LONGEST_TEXT),
+        url: Text::clip(&url, LONGEST_TEXT),
+        headers: borrowed.iter().map(show).collect(),
+        body: Text::clip(&body.unwrap_or_default(), LONGEST_TEXT),
         curl: (curl.len() <= LONGEST_COMMAND).then(|| Text::new(curl)),
     }
 }

@@ -1,0 +1,340 @@
+//! What kept occurrences cost in memory is decided here and nowhere else.
+//!
+//! An occurrence is packed into what repeats and what does not. Class names, frames, stacks,
+//! methods and header names repeat over thousands of occurrences, and so do messages, URLs and
+//! header values but for the numbers and identifiers in them: all of that is a [`Shape`], which is
+//! held once, as is every text and stack in it. What is left, the own words, lies end to end in one
+//! text per occurrence. The rest of the crate sees [`Kept`], a handle as cheap to clone as a pointer,
+//! and borrowed views, which put words and shape together again.
+
+mod interned;
+mod pieces;
+mod shape;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+pub(crate) use self::interned::Texts;
+use self::pieces::Pieces;
+use self::shape::{HttpShape, Like, Shape, Text};
+use crate::occurrence::{ContentHash, Occurrence, Severity};
+use crate::time::Timestamp;
+use crate::wire::state::Documents;
+
+/// An occurrence that is kept: immutable, cheap to clone.
+#[derive(Clone)]
+pub struct Kept(Arc<Packed>);
+
+struct Packed {
+    /// Orders occurrences: their usable time, else what stands in for it.
+    time: Timestamp,
+    content: ContentHash,
+    shape: Arc<Shape>,
+    /// The name, then what is its own of messages, URL, header values and body, in that order.
+    text: Box<str>,
+    /// Where the first piece begins.
+    start: u32,
+    severity: Severity,
+    usable: bool,
+    reported: Reported,
+}
+
+/// The time as it came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reported {
+    /// None.
+    Never,
+    /// The one that the occurrence is ordered by, nearly always.
+    Same,
+    /// The last piece says.
+    Otherwise,
+}
+
+impl Reported {
+    fn of(reported: Option<Timestamp>, time: Timestamp) -> Self {
+        match reported {
+            None => Self::Never,
+            Some(reported) if reported == time => Self::Same,
+            Some(_) => Self::Otherwise,
+        }
+    }
+}
+
+impl Kept {
+    /// Orders occurrences of one error: the usable time, else `created_at`, else the epoch.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.0.time
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.view().name()
+    }
+
+    pub(crate) fn content(&self) -> ContentHash {
+        self.0.content
+    }
+
+    /// To look at it.
+    pub fn view(&self) -> OccurrenceView<'_> {
+        OccurrenceView(&self.0)
+    }
+
+    /// Decides between two occurrences of the same name: the greater time, then the greater
+    /// content hash; then, where two observers redact the same bytes differently, the greater
+    /// document, which a store can compare as well.
+    pub(crate) fn rank(&self, other: &Self) -> Ordering {
+        let (a, b) = (&*self.0, &*other.0);
+        (a.time, a.content).cmp(&(b.time, b.content)).then_with(|| {
+            if self == other {
+                return Ordering::Equal;
+            }
+            let document = |kept: &Self| Documents::new().occurrence(kept.view()).0;
+            document(self).cmp(&document(other))
+        })
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&*self.0, &*other.0);
+        Arc::ptr_eq(&self.0, &other.0)
+            || ((a.time, a.content) == (b.time, b.content)
+                && (a.usable, a.severity, a.reported) == (b.usable, b.severity, b.reported)
+                && match Arc::ptr_eq(&a.shape, &b.shape) {
+                    true => (a.start, &a.text) == (b.start, &b.text),
+                    // The same may have been packed in two ways.
+                    false => self.view().to_occurrence() == other.view().to_occurrence(),
+                })
+    }
+}
+
+impl Eq for Kept {}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Kept").field(&self.name()).field(&self.0.time).finish()
+    }
+}
+
+/// One occurrence, borrowed.
+#[derive(Clone, Copy)]
+pub struct OccurrenceView<'a>(&'a Packed);
+
+impl<'a> OccurrenceView<'a> {
+    /// The uuid, or `hash:` and a hash of the content.
+    pub fn name(self) -> &'a str {
+        self.pieces().next().unwrap_or_default()
+    }
+
+    /// When it happened; `None` if no usable time is known.
+    pub fn time(self) -> Option<Timestamp> {
+        self.0.usable.then_some(self.0.time)
+    }
+
+    /// The time as it came, usable or not.
+    pub fn reported_time(self) -> Option<Timestamp> {
+        match self.0.reported {
+            Reported::Never => None,
+            Reported::Same => Some(self.0.time),
+            Reported::Otherwise => self.pieces().last()?.parse().ok().map(Timestamp::from_micros),
+        }
+    }
+
+    /// Its own severity, else that of its aggregate.
+    pub fn severity(self) -> Severity {
+        self.0.severity
+    }
+
+    /// What it is ordered by among others of its error: the usable time, else what stands in for
+    /// it.
+    pub fn ordering_time(self) -> Timestamp {
+        self.0.time
+    }
+
+    /// Tells skeletons apart: one that is alive is at the same place exactly if it is the same.
+    /// Two that are not the same may still have the same stacks.
+    pub(crate) fn skeleton_address(self) -> usize {
+        Arc::as_ptr(&self.0.shape).addr()
+    }
+
+    /// Decides between two occurrences of the same name and time.
+    pub fn content(self) -> ContentHash {
+        self.0.content
+    }
+
+    /// The exception, then its causes, outermost first.
+    pub fn exceptions(self) -> impl Iterator<Item = ExceptionView<'a>> {
+        let mut pieces = self.behind_name();
+        self.0.shape.exceptions.iter().map(move |shape| ExceptionView {
+            class: shape.class.as_ref().map(Text::as_str),
+            message: shape.message.as_ref().map(|like| {
+                let own = pieces;
+                pieces.step_over(text_of(like));
+                Own { like: text_of(like), pieces: own }
+            }),
+            stacktrace: &shape.stacktrace,
+        })
+    }
+
+    /// The request during which it happened.
+    pub fn http(self) -> Option<HttpView<'a>> {
+        let shape = self.0.shape.http.as_ref()?;
+        let mut pieces = self.behind_name();
+        self.messages().for_each(|like| pieces.step_over(text_of(like)));
+        Some(HttpView { shape, pieces })
+    }
+
+    /// Every text of it that a person might search for: class, message, frames and causes, then
+    /// method, URL, headers and body.
+    pub fn texts(self) -> impl Iterator<Item = Cow<'a, str>> {
+        self.own_texts().chain(self.repeating_texts().map(Cow::Borrowed))
+    }
+
+    /// Of these the messages, the URL, the header values and the body: what is likely to be its
+    /// own.
+    pub(crate) fn own_texts(self) -> impl Iterator<Item = Cow<'a, str>> {
+        let mut pieces = self.behind_name();
+        let http = self.0.shape.http.iter().flat_map(|http| {
+            http.url.iter().chain(http.header_values.iter()).chain(http.body.iter())
+        });
+        self.messages().chain(http).map(move |like| pieces.text(text_of(like)))
+    }
+
+    /// The others: the same for all occurrences of one skeleton.
+    pub(crate) fn repeating_texts(self) -> impl Iterator<Item = &'a str> {
+        let shape = &*self.0.shape;
+        let of_exceptions =
+            shape.exceptions.iter().flat_map(|e| e.class.iter().chain(&*e.stacktrace));
+        let of_http = shape.http.iter().flat_map(|h| h.method.iter().chain(&*h.header_names));
+        of_exceptions.chain(of_http).map(Text::as_str)
+    }
+
+    /// The whole of it, owned.
+    pub fn to_occurrence(self) -> Occurrence {
+        Occurrence {
+            name: self.name().to_owned(),
+            content: self.0.content,
+            time: self.reported_time(),
+            severity: self.0.severity,
+            exceptions: self.exceptions().map(ExceptionView::to_exception).collect(),
+            http: self.http().map(HttpView::to_context),
+        }
+    }
+
+    fn pieces(self) -> Pieces<'a> {
+        Pieces::of(&self.0.text, self.0.start)
+    }
+
+    fn behind_name(self) -> Pieces<'a> {
+        let mut pieces = self.pieces();
+        pieces.next();
+        pieces
+    }
+
+    /// What each message is like.
+    fn messages(self) -> impl Iterator<Item = &'a Like> {
+        self.0.shape.exceptions.iter().filter_map(|e| e.message.as_ref())
+    }
+}
+
+fn text_of(like: &Like) -> Option<&str> {
+    like.as_ref().map(Text::as_str)
+}
+
+/// A text that is put together when it is asked for.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    like: Option<&'a str>,
+    pieces: Pieces<'a>,
+}
+
+impl<'a> Own<'a> {
+    fn text(mut self) -> Cow<'a, str> {
+        self.pieces.text(self.like)
+    }
+}
+
+/// One exception of a chain of causes, borrowed.
+#[derive(Clone, Copy)]
+pub struct ExceptionView<'a> {
+    class: Option<&'a str>,
+    message: Option<Own<'a>>,
+    stacktrace: &'a [Text],
+}
+
+impl<'a> ExceptionView<'a> {
+    /// The class or type name.
+    pub fn class(self) -> Option<&'a str> {
+        self.class
+    }
+
+    /// The message.
+    pub fn message(self) -> Option<Cow<'a, str>> {
+        self.message.map(Own::text)
+    }
+
+    /// The frames, as the client formats them.
+    pub fn frames(self) -> impl ExactSizeIterator<Item = &'a str> {
+        self.stacktrace.iter().map(Text::as_str)
+    }
+
+    fn to_exception(self) -> crate::occurrence::Exception {
+        crate::occurrence::Exception {
+            class: self.class.map(str::to_owned),
+            message: self.message().map(Cow::into_owned),
+            stacktrace: self.frames().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// An HTTP request, borrowed.
+#[derive(Clone, Copy)]
+pub struct HttpView<'a> {
+    shape: &'a HttpShape,
+    /// From the URL on.
+    pieces: Pieces<'a>,
+}
+
+impl<'a> HttpView<'a> {
+    /// The method.
+    pub fn method(self) -> Option<&'a str> {
+        self.shape.method.as_ref().map(Text::as_str)
+    }
+
+    /// The URL.
+    pub fn url(self) -> Option<Cow<'a, str>> {
+        let mut pieces = self.pieces;
+        self.shape.url.as_ref().map(|like| pieces.text(text_of(like)))
+    }
+
+    /// Header names and values, sorted by name.
+    pub fn headers(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        let mut pieces = self.behind_url();
+        let values = self.shape.header_values.iter().map(move |like| pieces.text(text_of(like)));
+        self.shape.header_names.iter().map(Text::as_str).zip(values)
+    }
+
+    /// The body.
+    pub fn body(self) -> Option<Cow<'a, str>> {
+        let like = self.shape.body.as_ref()?;
+        let mut pieces = self.behind_url();
+        self.shape.header_values.iter().for_each(|value| pieces.step_over(text_of(value)));
+        Some(pieces.text(text_of(like)))
+    }
+
+    fn behind_url(self) -> Pieces<'a> {
+        let mut pieces = self.pieces;
+        self.shape.url.iter().for_each(|like| pieces.step_over(text_of(like)));
+        pieces
+    }
+
+    fn to_context(self) -> crate::occurrence::HttpContext {
+        crate::occurrence::HttpContext {
+            method: self.method().map(str::to_owned),
+            url: self.url().map(Cow::into_owned),
+            headers: self.headers().map(|(n, v)| (n.to_owned(), v.into_owned())).collect(),
+            body: self.body().map(Cow::into_owned),
+        }
+    }
+}
