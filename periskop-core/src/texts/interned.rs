@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, Equivalent, HashSet};
 
-use super::pieces::{Packing, SLOT};
+use super::pieces::{Packing, SLOT, SLOT_BYTE};
 use super::shape::{ExceptionShape, HttpShape, Like, List, Shape, Text};
 use super::{Kept, Packed, Reported};
 use crate::occurrence::Occurrence;
@@ -168,7 +168,7 @@ impl Texts {
 /// `None` if it is not to be taken apart.
 fn taken_apart(text: &str, template: &mut String) -> Option<usize> {
     template.clear();
-    if text.len() > LONGEST_TEMPLATE || text.contains(SLOT) {
+    if text.len() > LONGEST_TEMPLATE || memchr::memchr(SLOT_BYTE, text.as_bytes()).is_some() {
         return None;
     }
     let (mut from, mut slots) = (0, 0);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 /// What stands for an own word in the text around it. A text that has it itself is kept as it is.
 pub(super) const SLOT: char = '\0';
+pub(super) const SLOT_BYTE: u8 = 0;
 
 /// The pieces in the making: their lengths, and they themselves.
 #[derive(Default)]
@@ -80,7 +81,7 @@ impl<'a> Pieces<'a> {
 
     /// Steps over what [`Self::text`] would take.
     pub(super) fn step_over(&mut self, like: Option<&str>) {
-        let count = like.map_or(1, |like| like.bytes().filter(|byte| *byte == 0).count());
+        let count = like.map_or(1, |like| memchr::memchr_iter(SLOT_BYTE, like.as_bytes()).count());
         if let Some(last) = count.checked_sub(1) {
             self.nth(last);
         }
