@@ -1,38 +1,48 @@
-//! What stores cost: `cargo bench -p periskop-storage --bench stores -- [STORE…] [--errors N]`.
+//! What stores cost: `cargo bench -p periskop-storage --bench stores -- [STORE…] [--errors N] [--in FOLDER]`.
 //!
 //! Stores: `sled`, `sqlite`, and `postgres` and `mysql` where `PERISKOP_POSTGRES` and
 //! `PERISKOP_MYSQL` name a server (`scripts/with-databases` sets them); without any, all that are
 //! there. A fleet of JVMs (30 to 60 frames a stack, half with a cause, ten headers) reports N
 //! errors of 10 occurrences, 10,000 unless told otherwise. Then 1,000 of them happen once more, in
-//! one commit, five times; beside it, as a yardstick from the same run, the same library writes as
-//! many bytes, durably, into a table of its own.
+//! one commit, nine times; beside it, as a yardstick from the same run, the same library writes as
+//! many bytes, durably, into a table of its own. At last everything is loaded, as a server does
+//! when it starts, phase by phase; beside it, the files are read, and the library reads all that is
+//! in them.
+//!
+//! With `--in`, sled and SQLite are stored in that folder and stay there, for whoever wants to
+//! start a server on them; where the folder has them already, they are only loaded.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may fail")]
 
+mod clock;
+mod fleet;
 mod raw;
+mod start;
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
-use periskop_core::target::Labels;
 use periskop_core::testing::jvm::Payloads;
 use periskop_core::wire::state::lines;
-use periskop_core::{Delta, Observer, ReplicaId, Report, ServiceName, Settings, Timestamp};
+use periskop_core::{Delta, ReplicaId};
 use periskop_storage::StoreSpec;
+
+use clock::{Spent, Watch};
+use fleet::Fleet;
 
 /// Changed in one commit.
 const CHANGED: usize = 1_000;
 
 /// Commits of which the median is told.
-const COMMITS: usize = 5;
+const COMMITS: usize = 9;
 
 #[tokio::main]
 async fn main() {
-    let (mut stores, mut errors) = (Vec::new(), 10_000);
+    let (mut stores, mut errors, mut keep) = (Vec::new(), 10_000, None);
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--errors" => errors = arguments.next().unwrap().parse().unwrap(),
+            "--in" => keep = Some(PathBuf::from(arguments.next().unwrap())),
             store => stores.push(store.to_owned()),
         }
     }
@@ -40,43 +50,54 @@ async fn main() {
         stores = ["sled", "sqlite", "postgres", "mysql"].map(str::to_owned).to_vec();
     }
     for store in stores {
-        let folder = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = keep.as_deref().unwrap_or(temporary.path());
+        let (sled, sqlite) = (folder.join("sled"), folder.join("periskop.db"));
+        let is_there = match store.as_str() {
+            "sled" => sled.exists(),
+            "sqlite" => sqlite.exists(),
+            _ => false,
+        };
         let spec = match store.as_str() {
-            "sled" => Some(StoreSpec::sled(folder.path().join("sled")).unwrap()),
-            "sqlite" => Some(StoreSpec::sqlite(folder.path().join("periskop.db")).unwrap()),
+            "sled" => Some(StoreSpec::sled(sled).unwrap()),
+            "sqlite" => Some(StoreSpec::sqlite(sqlite).unwrap()),
             server => {
                 let variable = format!("PERISKOP_{}", server.to_uppercase());
                 fresh_database(server, std::env::var(&variable).ok()).await
             }
         };
         match spec {
-            Some(spec) => measure(&store, &spec, folder.path(), errors).await,
+            Some(spec) => {
+                if !is_there {
+                    write(&store, &spec, folder, temporary.path(), errors).await;
+                }
+                start::measure(&store, &spec).await;
+            }
             None => println!("{store}: no server is named, skipped"),
         }
     }
 }
 
-async fn measure(name: &str, spec: &StoreSpec, folder: &Path, errors: usize) {
-    let mut fleet = Fleet::new();
+async fn write(name: &str, spec: &StoreSpec, folder: &Path, beside: &Path, errors: usize) {
+    let mut fleet = Fleet::new(CHANGED / Payloads::ERRORS);
     let mut store = periskop_storage::open(spec);
     store.identify(ReplicaId::from_u64(1)).await.unwrap();
     let instances = errors / Payloads::ERRORS;
-    let mut filling = Duration::ZERO;
+    let mut filling = Spent::default();
     for first in (0..instances).step_by(CHANGED / Payloads::ERRORS) {
         let mut delta = Delta::default();
         for instance in first..(first + CHANGED / Payloads::ERRORS).min(instances) {
             delta.append(fleet.begin(instance));
         }
-        let commit = Instant::now();
+        let watch = Watch::start();
         store.commit(&delta).await.unwrap();
-        filling += commit.elapsed();
+        filling += watch.stop();
         if first % 500 == 0 && first > 0 {
             eprintln!("{name}: {} of {errors} errors", first * Payloads::ERRORS);
         }
     }
-    let per_thousand = filling.as_secs_f64() * 1e6 / errors as f64;
     println!("{name}: {errors} errors of {} occurrences", Payloads::OCCURRENCES);
-    println!("  fill: {filling:.1?}, {per_thousand:.0} ms per 1,000 errors");
+    println!("  fill: {filling}, for 1,000 errors {}", filling / (errors as f64 / 1e3));
     if let Some(size) = size(spec, folder).await {
         println!("  size: {} MB, {} bytes an error", size >> 20, size / errors as u64);
     }
@@ -87,78 +108,34 @@ async fn measure(name: &str, spec: &StoreSpec, folder: &Path, errors: usize) {
         let delta = fleet.grow(CHANGED / Payloads::ERRORS);
         assert_eq!(delta.changed().len(), CHANGED);
         bytes = lines(delta.state()).map(|(_, line)| line.len()).sum();
-        let begun = Instant::now();
+        let watch = Watch::start();
         store.commit(&delta).await.unwrap();
-        commits.push(begun.elapsed());
+        commits.push(watch.stop());
     }
-    let raw = raw::write(spec, folder, CHANGED, bytes / CHANGED).await;
-    let median = median(&mut commits);
+    let mut yardstick = Vec::new();
+    for table in 0..3 {
+        yardstick.push(raw::write(spec, beside, table, CHANGED, bytes / CHANGED).await);
+    }
+    let cpu = commits.iter().copied().sum::<Spent>().cpu / COMMITS as f64;
+    let (median, raw) = (median(&mut commits), median(&mut yardstick));
     println!(
-        "  commit of {CHANGED} changed errors: {median:.1?}; raw, {} KB: {raw:.1?}; ratio {:.1}",
+        "  commit of {CHANGED} changed errors: {:.1} ms, cpu {:.1} ms; raw, {} KB: {:.1} ms; \
+         ratio {:.1}",
+        median * 1e3,
+        cpu * 1e3,
         bytes >> 10,
-        median.as_secs_f64() / raw.as_secs_f64()
+        raw * 1e3,
+        median / raw
     );
-    let begun = Instant::now();
+    let watch = Watch::start();
     store.commit(&Delta::default()).await.unwrap();
-    println!("  nothing changed: {:.1?}", begun.elapsed());
+    println!("  nothing changed: {}", watch.stop());
     store.close().await.unwrap();
-    drop(store);
-
-    let mut store = periskop_storage::open(spec);
-    let begun = Instant::now();
-    let loaded = store.load().await.unwrap();
-    println!("  load: {:.2?}", begun.elapsed());
-    assert_eq!(loaded.state.errors().count(), errors);
 }
 
-/// Instances that report.
-struct Fleet {
-    observer: Observer,
-    made: Payloads,
-    now: Timestamp,
-    reports: Vec<Report>,
-}
-
-impl Fleet {
-    fn new() -> Self {
-        let now = Timestamp::from_micros(1_772_323_200_000_000);
-        let observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
-        Self { observer, made: Payloads::new(), now, reports: Vec::new() }
-    }
-
-    fn begin(&mut self, instance: usize) -> Delta {
-        let report = self.made.report(instance, self.now);
-        if self.reports.len() < CHANGED / Payloads::ERRORS {
-            self.reports.push(report.clone());
-        }
-        self.scrape(instance, report)
-    }
-
-    /// All errors of the first instances happen once more.
-    fn grow(&mut self, instances: usize) -> Delta {
-        let mut delta = Delta::default();
-        for instance in 0..instances {
-            let report = std::mem::take(&mut self.reports[instance]);
-            let later = self.now.plus(Duration::from_secs(60));
-            let report = self.made.grown(report, later);
-            self.reports[instance] = report.clone();
-            delta.append(self.scrape(instance, report));
-        }
-        delta
-    }
-
-    fn scrape(&mut self, instance: usize, report: Report) -> Delta {
-        self.now = self.now.plus(Duration::from_millis(100));
-        let service = ServiceName::from(format!("service-{}", instance / 100));
-        let url = format!("http://10.0.{}.{}:8080/-/exceptions", instance / 250, instance % 250);
-        let labels = Labels::from([("instance", &url[7..]), ("zone", "a")]);
-        self.observer.scraped(self.now, &service, &url, &labels, report)
-    }
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+fn median(spent: &mut [Spent]) -> f64 {
+    spent.sort_unstable_by(|a, b| a.wall.total_cmp(&b.wall));
+    spent[spent.len() / 2].wall
 }
 
 /// What the store takes on disk, in bytes.

@@ -1,0 +1,56 @@
+//! Instances that report.
+
+use std::time::Duration;
+
+use periskop_core::target::Labels;
+use periskop_core::testing::jvm::Payloads;
+use periskop_core::{Delta, Observer, ReplicaId, Report, ServiceName, Settings, Timestamp};
+
+/// A fleet, and what its observer makes of it.
+pub(super) struct Fleet {
+    observer: Observer,
+    made: Payloads,
+    now: Timestamp,
+    /// What the first instances reported last.
+    reports: Vec<Report>,
+    remembered: usize,
+}
+
+impl Fleet {
+    /// One of which so many instances can grow.
+    pub(super) fn new(growing: usize) -> Self {
+        let now = Timestamp::from_micros(1_772_323_200_000_000);
+        let observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
+        let reports = Vec::new();
+        Self { observer, made: Payloads::new(), now, reports, remembered: growing }
+    }
+
+    pub(super) fn begin(&mut self, instance: usize) -> Delta {
+        let report = self.made.report(instance, self.now);
+        if self.reports.len() < self.remembered {
+            self.reports.push(report.clone());
+        }
+        self.scrape(instance, report)
+    }
+
+    /// All errors of the first instances happen once more.
+    pub(super) fn grow(&mut self, instances: usize) -> Delta {
+        let mut delta = Delta::default();
+        for instance in 0..instances {
+            let report = std::mem::take(&mut self.reports[instance]);
+            let later = self.now.plus(Duration::from_secs(60));
+            let report = self.made.grown(report, later);
+            self.reports[instance] = report.clone();
+            delta.append(self.scrape(instance, report));
+        }
+        delta
+    }
+
+    fn scrape(&mut self, instance: usize, report: Report) -> Delta {
+        self.now = self.now.plus(Duration::from_millis(100));
+        let service = ServiceName::from(format!("service-{}", instance / 100));
+        let url = format!("http://10.0.{}.{}:8080/-/exceptions", instance / 250, instance % 250);
+        let labels = Labels::from([("instance", &url[7..]), ("zone", "a")]);
+        self.observer.scraped(self.now, &service, &url, &labels, report)
+    }
+}
