@@ -6,6 +6,7 @@ mod embedded;
 mod faulty;
 mod memory;
 pub mod persist;
+mod progress;
 mod spec;
 mod sql;
 #[cfg(any(test, feature = "testing"))]

@@ -14,7 +14,7 @@ use periskop_core::occurrence::ContentHash;
 use periskop_core::state::Source;
 use periskop_core::texts::OccurrenceView;
 use periskop_core::wire::state::{
-    self, Documents, ErrorParts, ServiceParts, StateBuilder, Summary,
+    self, Documents, ErrorParts, ServiceParts, StackName, StateBuilder, Summary, stack_document,
 };
 
 use super::key::{self, Key, Short};
@@ -24,13 +24,18 @@ use super::trouble::Trouble;
 use super::value::{self, Head, Label};
 
 /// What `delta` changes of what is stored.
-pub(super) fn changes(table: Table<'_>, delta: &Delta) -> Result<Changes, Trouble> {
+pub(super) fn changes(
+    table: Table<'_>,
+    documents: &mut Documents,
+    delta: &Delta,
+) -> Result<Changes, Trouble> {
+    documents.begin();
     let mut commit = Commit {
         table,
         changes: Changes::default(),
         keep: usize::from(delta.occurrences_kept()),
         counted: HashSet::new(),
-        documents: Documents::new(),
+        documents,
     };
     let state = delta.state();
     for service in state::services(state) {
@@ -55,7 +60,7 @@ struct Commit<'a> {
     keep: usize,
     /// The sources of which the delta has counts.
     counted: HashSet<SourceId>,
-    documents: Documents,
+    documents: &'a mut Documents,
 }
 
 impl Commit<'_> {
@@ -268,11 +273,10 @@ impl Commit<'_> {
             named.push(match kept {
                 Candidate::Stored(stored) => stored.label.stack,
                 Candidate::Told(told) => {
-                    let (document, stack) = self.documents.occurrence(*told);
-                    let name = value::stack_key(&stack.name)?;
+                    let (document, StackName(name)) = self.documents.occurrence(*told);
                     if !stacks.contains(&name) && !named.contains(&name) {
                         let key = Key::of_error(key::STACK, digest).bytes(&name);
-                        self.changes.put_long(key, stack.document.as_bytes());
+                        self.changes.put_long(key, stack_document(*told).as_bytes());
                     }
                     let label = Label { content: told.content(), stack: name };
                     let key = Key::of_error(key::OCCURRENCE, digest)

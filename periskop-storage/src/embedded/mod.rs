@@ -59,6 +59,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
 use periskop_core::storage::{Cursor, Storage, StorageError, Stored};
+use periskop_core::wire::state::Documents;
 use periskop_core::{Delta, ReplicaId};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -75,15 +76,17 @@ pub struct SledStorage {
     folder: PathBuf,
     /// After an error it is opened again: sled writes nothing any more.
     database: Option<Database>,
-    /// Dropped last, so that nobody waits for the database of a process that goes on.
+    /// Dropped after it, so that nobody waits for the database of a process that goes on.
     lock: Option<File>,
+    documents: Documents,
 }
 
 impl SledStorage {
     /// A store in this folder, which is opened, and created if it is not there, when something is
     /// asked of it.
     pub fn new(folder: impl AsRef<Path>) -> Self {
-        Self { folder: folder.as_ref().to_owned(), database: None, lock: None }
+        let documents = Documents::remembering(rand::random());
+        Self { folder: folder.as_ref().to_owned(), database: None, lock: None, documents }
     }
 
     /// Opens the store in this folder; creates it, with the folders above it, if it is not there.
@@ -157,10 +160,13 @@ impl Storage for SledStorage {
         if delta.is_empty() {
             return Ok(());
         }
-        self.with(|database| {
-            database.write(commit::changes(database.table(), delta)?)?;
+        let mut documents = std::mem::take(&mut self.documents);
+        let done = self.with(|database| {
+            database.write(commit::changes(database.table(), &mut documents, delta)?)?;
             Ok(())
-        })
+        });
+        self.documents = documents;
+        done
     }
 
     async fn prune(&mut self, pruned: &Pruned) -> Result<(), StorageError> {

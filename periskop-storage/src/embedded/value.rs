@@ -339,14 +339,6 @@ pub(super) fn stack_name(stack: Short) -> String {
     format!("{:032x}", u128::from_be_bytes(stack))
 }
 
-/// The name of a stack as keys have it.
-pub(super) fn stack_key(name: &str) -> Result<Short, Trouble> {
-    match u128::from_str_radix(name, 16) {
-        Ok(number) if name.len() == 32 => Ok(number.to_be_bytes()),
-        _ => Err(damaged(format!("`{name}` is no name of a stack"))),
-    }
-}
-
 pub(super) fn text(value: &[u8]) -> Result<&str, Trouble> {
     std::str::from_utf8(value).map_err(|error| damaged(error.to_string()))
 }
@@ -369,6 +361,8 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use periskop_core::wire::state::StackName;
+
     use super::*;
 
     #[test]
@@ -381,8 +375,7 @@ mod tests {
 
     #[test]
     fn a_stack_is_called_the_same_in_keys_and_documents() {
-        let name = "00000000000000ffffffffffffffff0a";
-        assert_eq!(stack_name(stack_key(name).unwrap()), name);
-        assert!(stack_key("ff").is_err());
+        let name = StackName::of("[[]]");
+        assert_eq!(stack_name(name.0), name.as_hex());
     }
 }

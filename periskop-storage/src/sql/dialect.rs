@@ -49,7 +49,7 @@ pub(crate) struct Syntax {
     pub(crate) style: Style,
     /// As many arguments as a statement may have.
     pub(crate) most_arguments: usize,
-    /// Begins a transaction that writes, at whatever level of isolation the server has.
+    /// Begins a transaction that writes.
     pub(crate) begin: &'static [&'static str],
     /// Begins a transaction that only reads, and reads everything as it is at one moment.
     pub(crate) begin_reading: &'static [&'static str],
@@ -61,12 +61,20 @@ pub(crate) struct Syntax {
     pub(crate) least: &'static str,
     /// Has rows that are selected wait for whoever is changing them.
     pub(crate) for_update: &'static str,
+    /// Whether a transaction that writes reads what others have committed before it got a lock,
+    /// rather than what there was at its beginning.
+    pub(crate) reads_latest: bool,
     /// One if `{}` is true, else zero.
     pub(crate) one_if: &'static str,
     /// Turns a text into a document, around `{}`.
     pub(crate) to_json: &'static str,
     /// Turns a document into a text, around `{}`.
     pub(crate) from_json: &'static str,
+    /// Makes one text of the texts `{}` of a group of rows, with [`DIVIDER`](super::assemble::DIVIDER)
+    /// between them; `None` where it may not get as long as an error may be.
+    pub(crate) join_texts: Option<&'static str>,
+    /// Bytes as hexadecimal digits.
+    pub(crate) to_hex: &'static str,
     /// Removes surplus occurrences of errors; see `write.rs`.
     pub(crate) trim_occurrences: &'static str,
     /// What makes the tables, by version, the first one first.
@@ -77,6 +85,18 @@ impl Syntax {
     /// One if `condition` is true, else zero.
     pub(crate) fn one_if(&self, condition: &str) -> String {
         self.one_if.replace("{}", condition)
+    }
+
+    /// One text of all texts of a group, each of which is `one`; in it `{hex:COLUMN}` stands for
+    /// the digits of a column.
+    pub(crate) fn join_texts(&self, one: &str) -> Option<String> {
+        let mut text = one.to_owned();
+        if let Some((before, rest)) = one.split_once("{hex:")
+            && let Some((column, after)) = rest.split_once('}')
+        {
+            text = format!("{before}{}{after}", self.to_hex.replace("{}", column));
+        }
+        Some(self.join_texts?.replace("{}", &text))
     }
 }
 

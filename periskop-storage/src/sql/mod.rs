@@ -8,6 +8,7 @@
 //! Used on purpose is only what every database has that speaks one of these protocols: no
 //! advisory locks, no notifications, no sequences.
 
+mod assemble;
 mod dialect;
 mod lease;
 mod migrate;
@@ -21,11 +22,13 @@ mod upsert;
 mod write;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
 use periskop_core::storage::{Cursor, Storage, StorageError, Stored};
+use periskop_core::wire::state::Documents;
 use periskop_core::{Delta, ReplicaId};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -129,6 +132,8 @@ pub(crate) enum Trouble {
     Superseded,
     /// It took too long.
     TimedOut(Duration),
+    /// The program is ending.
+    Interrupted,
 }
 
 impl Trouble {
@@ -162,12 +167,19 @@ struct Database<D: Dialect> {
     /// Whether the tables are known to be there.
     is_migrated: bool,
     lease: Option<Lease>,
+    documents: Arc<Mutex<Documents>>,
 }
 
 impl<D: Dialect> Database<D> {
     fn new(dialect: D) -> Self {
-        let connect_within = CONNECT_WITHIN;
-        Self { dialect, connection: None, connect_within, is_migrated: false, lease: None }
+        Self {
+            dialect,
+            connection: None,
+            connect_within: CONNECT_WITHIN,
+            is_migrated: false,
+            lease: None,
+            documents: Arc::new(Mutex::new(Documents::remembering(rand::random()))),
+        }
     }
 
     fn within(mut self, connect_within: Option<Duration>) -> Self {
@@ -257,6 +269,9 @@ impl<D: Dialect> Database<D> {
                 store,
                 reason: format!("no answer within {} s", within.as_secs()),
             },
+            Trouble::Interrupted => {
+                StorageError::Unavailable { store, reason: "the program is ending".to_owned() }
+            }
             Trouble::Database(error) | Trouble::Migrating(error) => match damage(&error) {
                 Some(reason) => StorageError::Damaged { store, reason },
                 None => StorageError::Unavailable { store, reason: error.to_string() },
@@ -374,7 +389,8 @@ impl<D: Dialect> Storage for Database<D> {
         }
         self.identify(ReplicaId::from_u64(rand::random())).await?;
         let Some(lease) = self.lease.clone() else { return Ok(()) };
-        let commit = write::Commit { delta, lease: &lease };
+        let documents = self.documents.clone();
+        let commit = write::Commit { delta, lease: &lease, documents: &documents };
         let renewed = self.transaction(WRITE_WITHIN, &commit).await?;
         self.lease = Some(renewed);
         Ok(())

@@ -43,9 +43,13 @@ impl Dialect for MySql {
         greatest: "GREATEST",
         least: "LEAST",
         for_update: " FOR UPDATE",
+        reads_latest: false,
         one_if: "CASE WHEN {} THEN 1 ELSE 0 END",
         to_json: "{}",
         from_json: "{}",
+        // GROUP_CONCAT ends at a megabyte, and raised to more still at what a packet holds.
+        join_texts: None,
+        to_hex: "HEX({})",
         trim_occurrences: "DELETE t FROM periskop_occurrences AS t JOIN (\
              SELECT o.error, o.name FROM (\
                SELECT error, name, ordered_at, ROW_NUMBER() OVER \

@@ -32,16 +32,21 @@ impl Dialect for Postgres {
     const SYNTAX: &'static Syntax = &Syntax {
         style: Style::Arrays,
         most_arguments: 65_535,
-        begin: &["BEGIN"],
+        // So that what is read under a lock is what the one before left behind: at its default, a
+        // server may isolate further.
+        begin: &["BEGIN ISOLATION LEVEL READ COMMITTED"],
         begin_reading: &["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
         now: "CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000 AS BIGINT)",
         greatest: "GREATEST",
         least: "LEAST",
         for_update: " FOR UPDATE",
+        reads_latest: true,
         one_if: "CAST(CASE WHEN {} THEN 1 ELSE 0 END AS BIGINT)",
         to_json: "CAST({} AS JSON)",
         // Compared byte by byte, as everywhere.
         from_json: "(CAST({} AS TEXT) COLLATE \"C\")",
+        join_texts: Some("STRING_AGG({}, CHR(30))"),
+        to_hex: "ENCODE({}, 'hex')",
         trim_occurrences: TRIM_OCCURRENCES,
         migrations: &[include_str!("../../migrations/postgres/1.sql")],
     };

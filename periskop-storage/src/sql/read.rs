@@ -8,23 +8,22 @@ use async_trait::async_trait;
 use periskop_core::aggregate::{
     Act, Action, ActionId, Age, Bucket, Incarnation, Known, Since, Tally, Width,
 };
-use periskop_core::ids::ErrorDigest;
 use periskop_core::storage::{Cursor, Stored};
 use periskop_core::target::LastState;
-use periskop_core::wire::state::{
-    Slot, Stacks, StateBuilder, Summary, parse_labels, parse_watermark, unescape,
-};
+use periskop_core::wire::state::{StateBuilder, Summary, parse_labels, parse_watermark, unescape};
 use periskop_core::{
     AggregateId, ContentHash, ReplicaId, ServiceName, Severity, SourceId, Timestamp,
 };
 
+use super::assemble::{Assembly, Chunk, Id, OccurrenceRow, StackRow, Texts};
 use super::dialect::{Dialect, Kind, Row, Statement};
 use super::{Transaction, Trouble, Work};
+use crate::progress::Progress;
 
 use Kind::{Bytes, Int, Json, Text};
 
-/// Of so many errors what belongs to them is read at once.
-const ERRORS_AT_ONCE: usize = 1_024;
+/// Of so many errors what belongs to them is read at once: ten megabytes or so.
+const ERRORS_AT_ONCE: usize = 512;
 
 /// Reads everything.
 pub(super) struct Load;
@@ -114,17 +113,26 @@ struct Reader<'a, 'c, D: Dialect> {
 
 impl<D: Dialect> Reader<'_, '_, D> {
     async fn read(mut self) -> Result<periskop_core::State, Trouble> {
+        let mut progress = Progress::new();
         self.services().await?;
         self.sources().await?;
         let errors = self.errors().await?;
-        for some in errors.chunks(ERRORS_AT_ONCE) {
-            self.counts(some).await?;
-            self.forgotten(some).await?;
-            self.occurrences(some).await?;
-            self.actions(some).await?;
-            self.buckets(some).await?;
+        let assembly = Assembly::new(std::mem::take(&mut self.builder));
+        for (n, some) in errors.chunks(ERRORS_AT_ONCE).enumerate() {
+            let mut chunk = Chunk::default();
+            self.counts(some, &mut chunk.counts).await?;
+            self.forgotten(some, &mut chunk.forgotten).await?;
+            self.stacks(some, &mut chunk.stacks).await?;
+            self.occurrences(some, &mut chunk.occurrences).await?;
+            self.actions(some, &mut chunk.actions).await?;
+            self.buckets(some, &mut chunk.buckets).await?;
+            if !assembly.put(chunk).await {
+                break;
+            }
+            let read = n * ERRORS_AT_ONCE + some.len();
+            progress.is_at(read, read * 100 / errors.len());
         }
-        Ok(self.builder.finish())
+        assembly.finish().await
     }
 
     /// A query for whole tables.
@@ -247,78 +255,112 @@ impl<D: Dialect> Reader<'_, '_, D> {
         Ok(ids)
     }
 
-    async fn counts(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+    async fn counts(
+        &mut self,
+        errors: &[Vec<u8>],
+        counts: &mut Vec<(Id, Known)>,
+    ) -> Result<(), Trouble> {
         let select = "SELECT error, source, numbered_by, is_numbered, life, total, newest, risen, \
                       age FROM periskop_counts";
         let all = self.of(select, errors);
-        let builder = &mut self.builder;
         let mut each = |mut row: Row| {
-            let slot = slot(builder, &mut row)?;
+            let error = row.id()?;
             let incarnation = incarnation(&mut row)?;
             let total = count(&mut row)?;
             let (newest, risen) = (maybe_time(&mut row)?, maybe_time(&mut row)?);
             let age = Age::from_i64(row.int()?);
             let tally = Tally::new(total, newest, risen);
-            builder.count(slot, Known { incarnation, tally, age });
+            counts.push((error, Known { incarnation, tally, age }));
             Ok(())
         };
         let kinds = &[Bytes, Bytes, Int, Int, Int, Int, Int, Int, Int];
         self.transaction.fetch(&all, kinds, &mut each).await
     }
 
-    async fn forgotten(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+    async fn forgotten(
+        &mut self,
+        errors: &[Vec<u8>],
+        forgotten: &mut Vec<(Id, Incarnation, u64)>,
+    ) -> Result<(), Trouble> {
         let select = "SELECT error, source, numbered_by, is_numbered, life, total \
                       FROM periskop_forgotten";
         let all = self.of(select, errors);
-        let builder = &mut self.builder;
         let mut each = |mut row: Row| {
-            let slot = slot(builder, &mut row)?;
-            let incarnation = incarnation(&mut row)?;
-            builder.forgotten(slot, incarnation, count(&mut row)?);
+            forgotten.push((row.id()?, incarnation(&mut row)?, count(&mut row)?));
             Ok(())
         };
         self.transaction.fetch(&all, &[Bytes, Bytes, Int, Int, Int, Int], &mut each).await
     }
 
-    async fn occurrences(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
-        // The stack of a new occurrence may be an old one.
+    async fn stacks(
+        &mut self,
+        errors: &[Vec<u8>],
+        stacks: &mut Vec<StackRow>,
+    ) -> Result<(), Trouble> {
         let frames = D::SYNTAX.from_json.replace("{}", "frames");
-        let select = format!("SELECT error, id, {frames} FROM periskop_stacks WHERE error");
-        let all = Statement::new(D::SYNTAX, select).one_of(errors);
-        let mut stacks = std::collections::HashMap::<[u8; 16], Stacks>::new();
-        let mut each = |mut row: Row| {
-            let (error, id): (_, [u8; 16]) = (row.id()?, row.id()?);
-            let of_error = stacks.entry(error).or_default();
-            Ok(of_error.insert(&hex(&id), &row.text()?)?)
+        let from = "FROM periskop_stacks WHERE error";
+        // The stack of a new occurrence may be an old one.
+        let of = |select: String| Statement::new(D::SYNTAX, select).one_of(errors);
+        let Some(all) = D::SYNTAX.join_texts(&format!("{{hex:id}} || ' ' || {frames}")) else {
+            let rows = of(format!("SELECT error, id, {frames} {from}"));
+            let mut each = |mut row: Row| {
+                let (error, id) = (row.id()?, row.id()?);
+                stacks.push(StackRow { error, of: Texts::One(id, row.text()?) });
+                Ok(())
+            };
+            return self.transaction.fetch(&rows, &[Bytes, Bytes, Json], &mut each).await;
         };
-        self.transaction.fetch(&all, &[Bytes, Bytes, Json], &mut each).await?;
-
-        let document = D::SYNTAX.from_json.replace("{}", "occurrence");
-        let select =
-            format!("SELECT error, {document}, content, ordered_at FROM periskop_occurrences");
-        let all = self.of(&select, errors);
-        let builder = &mut self.builder;
+        let rows = of(format!("SELECT error, {all} {from}")).sql(" GROUP BY error");
         let mut each = |mut row: Row| {
-            let error: [u8; 16] = row.id()?;
-            let slot = slot_of(builder, error)?;
-            let (document, content) = (row.text()?, ContentHash(row.id()?));
-            let time = Timestamp::from_micros(row.int()?);
-            let stacks = stacks.entry(error).or_default();
-            Ok(builder.occurrence(slot, time, content, &document, stacks)?)
+            stacks.push(StackRow { error: row.id()?, of: Texts::All(row.text()?) });
+            Ok(())
         };
-        self.transaction.fetch(&all, &[Bytes, Json, Bytes, Int], &mut each).await
+        self.transaction.fetch(&rows, &[Bytes, Text], &mut each).await
     }
 
-    async fn actions(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+    async fn occurrences(
+        &mut self,
+        errors: &[Vec<u8>],
+        occurrences: &mut Vec<OccurrenceRow>,
+    ) -> Result<(), Trouble> {
+        let document = D::SYNTAX.from_json.replace("{}", "occurrence");
+        let from = "FROM periskop_occurrences";
+        let one =
+            format!("CAST(ordered_at AS TEXT) || ' ' || {{hex:content}} || ' ' || {document}");
+        let Some(all) = D::SYNTAX.join_texts(&one) else {
+            let select = format!("SELECT error, {document}, content, ordered_at {from}");
+            let rows = self.of(&select, errors);
+            let mut each = |mut row: Row| {
+                let (error, document) = (row.id()?, row.text()?);
+                let (content, time) = (ContentHash(row.id()?), Timestamp::from_micros(row.int()?));
+                occurrences
+                    .push(OccurrenceRow { error, of: Texts::One((time, content), document) });
+                Ok(())
+            };
+            return self.transaction.fetch(&rows, &[Bytes, Json, Bytes, Int], &mut each).await;
+        };
+        // A row costs as much as reading what is in it.
+        let rows = self.of(&format!("SELECT error, {all} {from}"), errors).sql(" GROUP BY error");
+        let mut each = |mut row: Row| {
+            occurrences.push(OccurrenceRow { error: row.id()?, of: Texts::All(row.text()?) });
+            Ok(())
+        };
+        self.transaction.fetch(&rows, &[Bytes, Text], &mut each).await
+    }
+
+    async fn actions(
+        &mut self,
+        errors: &[Vec<u8>],
+        actions: &mut Vec<(Id, Action)>,
+    ) -> Result<(), Trouble> {
         let watermark = D::SYNTAX.from_json.replace("{}", "watermark");
         let select = format!(
             "SELECT error, done_at, id, act, mute_until, mute_further, done_by, why, {watermark} \
              FROM periskop_actions"
         );
         let all = self.of(&select, errors);
-        let builder = &mut self.builder;
         let mut each = |mut row: Row| {
-            let slot = slot(builder, &mut row)?;
+            let error = row.id()?;
             let at = Timestamp::from_micros(row.int()?);
             let id = ActionId(u128::from_be_bytes(row.id()?));
             let word = row.text()?;
@@ -328,19 +370,22 @@ impl<D: Dialect> Reader<'_, '_, D> {
             let (by, why) = (row.text()?, row.text()?);
             let watermark = row.maybe_text()?.map(|w| parse_watermark(&w)).transpose()?;
             let action = Action::stored(id, at, act, &unescape(&by), &unescape(&why), watermark);
-            builder.action(slot, action);
+            actions.push((error, action));
             Ok(())
         };
         let kinds = &[Bytes, Int, Bytes, Text, Int, Int, Text, Text, Json];
         self.transaction.fetch(&all, kinds, &mut each).await
     }
 
-    async fn buckets(&mut self, errors: &[Vec<u8>]) -> Result<(), Trouble> {
+    async fn buckets(
+        &mut self,
+        errors: &[Vec<u8>],
+        buckets: &mut Vec<(Id, Bucket)>,
+    ) -> Result<(), Trouble> {
         let select = "SELECT error, observer, seconds, number, total FROM periskop_buckets";
         let all = self.of(select, errors);
-        let builder = &mut self.builder;
         let mut each = |mut row: Row| {
-            let slot = slot(builder, &mut row)?;
+            let error = row.id()?;
             let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
             let seconds = row.int()?;
             let width = Width::of_secs(seconds)
@@ -349,7 +394,7 @@ impl<D: Dialect> Reader<'_, '_, D> {
             let small =
                 |n: i64| u32::try_from(n).map_err(|_| Trouble::Damaged(format!("{n} in a bucket")));
             let (number, count) = (small(number)?, small(count)?);
-            builder.bucket(slot, Bucket { observer, width, number, count });
+            buckets.push((error, Bucket { observer, width, number, count }));
             Ok(())
         };
         self.transaction.fetch(&all, &[Bytes, Int, Int, Int, Int], &mut each).await
@@ -358,15 +403,6 @@ impl<D: Dialect> Reader<'_, '_, D> {
 
 fn service(stored: &str) -> ServiceName {
     unescape(stored).as_ref().into()
-}
-
-fn slot(builder: &StateBuilder, row: &mut Row) -> Result<Slot, Trouble> {
-    slot_of(builder, row.id()?)
-}
-
-fn slot_of(builder: &StateBuilder, error: [u8; 16]) -> Result<Slot, Trouble> {
-    let digest = ErrorDigest::from_bytes(error);
-    builder.slot(&digest).ok_or_else(|| Trouble::Damaged(format!("error {digest:?} is missing")))
 }
 
 fn maybe_time(row: &mut Row) -> Result<Option<Timestamp>, Trouble> {
@@ -399,13 +435,4 @@ fn incarnation(row: &mut Row) -> Result<Incarnation, Trouble> {
         }
     };
     Ok(Incarnation { source, since })
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

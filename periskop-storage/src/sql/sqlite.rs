@@ -9,8 +9,7 @@ use sqlx::{ConnectOptions, Connection, Row as _, Sqlite as Database};
 
 use super::Trouble;
 use super::dialect::{
-    Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, TRIM_OCCURRENCES, Value,
-    bound, driver,
+    Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, Value, bound, driver,
 };
 
 /// How long to wait for another process that writes.
@@ -44,10 +43,25 @@ impl Dialect for Sqlite {
         greatest: "MAX",
         least: "MIN",
         for_update: "",
+        // Nobody else writes meanwhile.
+        reads_latest: true,
         one_if: "CASE WHEN {} THEN 1 ELSE 0 END",
         to_json: "{}",
         from_json: "{}",
-        trim_occurrences: TRIM_OCCURRENCES,
+        join_texts: Some("GROUP_CONCAT({}, CHAR(30))"),
+        to_hex: "HEX({})",
+        // With the index, which a window function sorts again the other way round.
+        trim_occurrences: "WITH touched (id, through) AS (\
+               SELECT id, forgotten_through FROM periskop_errors WHERE id{errors}) \
+             DELETE FROM periskop_occurrences WHERE rowid IN (\
+               SELECT o.rowid FROM touched AS e JOIN periskop_occurrences AS o ON o.error = e.id \
+                 AND (o.ordered_at, o.name) < (\
+                   SELECT k.ordered_at, k.name FROM periskop_occurrences AS k \
+                   WHERE k.error = e.id ORDER BY k.ordered_at DESC, k.name DESC \
+                   LIMIT 1 OFFSET {keep} - 1) \
+               UNION ALL \
+               SELECT o.rowid FROM touched AS e JOIN periskop_occurrences AS o ON o.error = e.id \
+                 AND o.ordered_at <= e.through)",
         migrations: &[include_str!("../../migrations/sqlite/1.sql")],
     };
 

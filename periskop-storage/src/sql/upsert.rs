@@ -1,7 +1,8 @@
 //! Many rows at once, joined with what is there.
 
-use super::dialect::{Argument, Kind, Statement, Style, Syntax, Value, filled};
+use super::dialect::{Argument, Dialect, Kind, Statement, Style, Syntax, Value, filled};
 use super::schema::{Column, Rule, Table};
+use super::{Transaction, Trouble};
 
 /// As many bytes of arguments as go into one statement, unless one row has more: MariaDB takes
 /// packets of 16 MiB unless it is told otherwise.
@@ -28,8 +29,20 @@ impl Batch {
         self.rows.push(row.into());
     }
 
-    /// The statements that write it as part of a commit.
-    pub(super) fn statements(self, syntax: &Syntax, writer: i64, commit: i64) -> Vec<Statement> {
+    /// Writes it as part of a commit.
+    pub(super) async fn write<D: Dialect>(
+        self,
+        transaction: &mut Transaction<'_, D>,
+        writer: i64,
+        commit: i64,
+    ) -> Result<(), Trouble> {
+        for statement in self.statements(D::SYNTAX, writer, commit) {
+            transaction.execute(&statement).await?;
+        }
+        Ok(())
+    }
+
+    fn statements(self, syntax: &Syntax, writer: i64, commit: i64) -> Vec<Statement> {
         let marks = [Value::from(writer), Value::from(commit)];
         let marks = &marks[..self.table.marks()];
         let most_rows = match syntax.style {

@@ -1,12 +1,16 @@
 //! A delta becomes rows: a bounded number of statements, whatever has changed.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 use periskop_core::Delta;
 use periskop_core::aggregate::{Bucket, Incarnation, Since, Triage};
 use periskop_core::ids::{ErrorDigest, digest};
+use periskop_core::texts::OccurrenceView;
 use periskop_core::wire::state::{
-    Documents, ErrorParts, ServiceParts, Summary, errors, escape, labels_document, services,
-    sources, watermark_document,
+    Documents, ErrorParts, ServiceParts, StackName, Summary, errors, escape, labels_document,
+    services, sources, stack_document, watermark_document,
 };
 use periskop_core::{ReplicaId, ServiceName, Severity, Timestamp};
 
@@ -36,6 +40,7 @@ const LOOKED_FOR: u32 = 8;
 pub(super) struct Commit<'a> {
     pub(super) delta: &'a Delta,
     pub(super) lease: &'a Lease,
+    pub(super) documents: &'a Mutex<Documents>,
 }
 
 #[async_trait]
@@ -45,12 +50,15 @@ impl<D: Dialect> Work<D> for Commit<'_> {
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Lease, Trouble> {
         let (renewed, commit) = self.lease.renew(transaction, 1).await?;
-        let rows = Rows::of(self.delta);
-        let Rows { touched, with_occurrences, with_actions, old_buckets, forgets, batches } = rows;
-        for batch in batches {
-            for statement in batch.statements(D::SYNTAX, self.lease.id(), commit) {
-                transaction.execute(&statement).await?;
-            }
+        let rows = Rows::of(self.delta, self.documents);
+        let Rows { touched, with_occurrences, with_actions, old_buckets, forgets, .. } = rows;
+        for batch in rows.until_errors {
+            batch.write(transaction, self.lease.id(), commit).await?;
+        }
+        // From now on nobody else changes anything of these errors.
+        let stacks = new_stacks(transaction, &with_occurrences, rows.stacks).await?;
+        for batch in std::iter::once(stacks).chain(rows.of_errors) {
+            batch.write(transaction, self.lease.id(), commit).await?;
         }
         let keep = self.delta.occurrences_kept();
         trim_occurrences(transaction, &with_occurrences, keep, forgets).await?;
@@ -62,7 +70,7 @@ impl<D: Dialect> Work<D> for Commit<'_> {
 }
 
 /// The rows of a delta, and what is to be tidied up after them.
-struct Rows {
+struct Rows<'a> {
     touched: usize,
     with_occurrences: Vec<Vec<u8>>,
     with_actions: Vec<Vec<u8>>,
@@ -70,8 +78,18 @@ struct Rows {
     old_buckets: Vec<OldBuckets>,
     /// Whether people had something forgotten.
     forgets: bool,
-    /// In an order in which every process locks them.
-    batches: Vec<Batch>,
+    /// In an order in which every process locks them: up to the errors themselves, then what
+    /// belongs to them.
+    until_errors: [Batch; 5],
+    of_errors: [Batch; 5],
+    stacks: Vec<NamedStack<'a>>,
+}
+
+/// The stack of an error's occurrence.
+struct NamedStack<'a> {
+    error: Vec<u8>,
+    name: StackName,
+    of: OccurrenceView<'a>,
 }
 
 struct OldBuckets {
@@ -81,8 +99,8 @@ struct OldBuckets {
     before: i64,
 }
 
-impl Rows {
-    fn of(delta: &Delta) -> Self {
+impl<'a> Rows<'a> {
+    fn of(delta: &'a Delta, documents: &Mutex<Documents>) -> Self {
         let state = delta.state();
         let [mut names, mut observers, mut targets, mut who] =
             [&SERVICES, &SERVICE_OBSERVERS, &TARGETS, &SOURCES].map(Batch::new);
@@ -102,36 +120,23 @@ impl Rows {
         let mut all: Vec<_> = errors(state).map(|error| (error.digest(), error)).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         let touched = all.len();
-        all.into_iter().for_each(|(id, error)| of_errors.put(id, error));
-        let OfErrors {
-            errors,
-            counts,
-            forgotten,
-            stacks,
-            occurrences,
-            actions,
-            buckets,
-            with_occurrences,
-            with_actions,
-            old_buckets,
-            ..
-        } = of_errors;
-        let batches = vec![
-            names,
-            observers,
-            targets,
-            who,
-            errors,
-            counts,
-            forgotten,
-            stacks,
-            occurrences,
-            actions,
-            buckets,
-        ];
+        // Whoever panicked in the middle of it has left nothing wrong behind.
+        let mut documents = documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.begin();
+        all.into_iter().for_each(|(id, error)| of_errors.put(id, error, &mut documents));
+        let OfErrors { errors, counts, forgotten, occurrences, actions, buckets, .. } = of_errors;
         let mut summaries = periskop_core::wire::state::errors(state).map(ErrorParts::summary);
         let forgets = summaries.any(|summary| summary.forgotten_through.is_some());
-        Self { touched, with_occurrences, with_actions, old_buckets, forgets, batches }
+        Self {
+            touched,
+            with_occurrences: of_errors.with_occurrences,
+            with_actions: of_errors.with_actions,
+            old_buckets: of_errors.old_buckets,
+            forgets,
+            until_errors: [names, observers, targets, who, errors],
+            of_errors: [counts, forgotten, occurrences, actions, buckets],
+            stacks: of_errors.stacks,
+        }
     }
 }
 
@@ -159,38 +164,36 @@ fn put_service(
 }
 
 /// The rows of errors.
-struct OfErrors {
+struct OfErrors<'a> {
     errors: Batch,
     counts: Batch,
     forgotten: Batch,
-    stacks: Batch,
+    stacks: Vec<NamedStack<'a>>,
     occurrences: Batch,
     actions: Batch,
     buckets: Batch,
     with_occurrences: Vec<Vec<u8>>,
     with_actions: Vec<Vec<u8>>,
     old_buckets: Vec<OldBuckets>,
-    documents: Documents,
 }
 
-impl OfErrors {
+impl<'a> OfErrors<'a> {
     fn new() -> Self {
         Self {
             errors: Batch::new(&ERRORS),
             counts: Batch::new(&COUNTS),
             forgotten: Batch::new(&FORGOTTEN),
-            stacks: Batch::new(&STACKS),
+            stacks: Vec::new(),
             occurrences: Batch::new(&OCCURRENCES),
             actions: Batch::new(&ACTIONS),
             buckets: Batch::new(&BUCKETS),
             with_occurrences: Vec::new(),
             with_actions: Vec::new(),
             old_buckets: Vec::new(),
-            documents: Documents::new(),
         }
     }
 
-    fn put(&mut self, digest: ErrorDigest, error: ErrorParts<'_>) {
+    fn put(&mut self, digest: ErrorDigest, error: ErrorParts<'a>, documents: &mut Documents) {
         let id = digest.as_bytes().to_vec();
         self.errors.push(summary(&id, error));
         for known in error.counts() {
@@ -208,7 +211,7 @@ impl OfErrors {
             let error = id.clone().into();
             self.forgotten.push([error, source, observer, is_numbered, life, count(*total)]);
         }
-        self.put_occurrences(&id, error);
+        self.put_occurrences(&id, error, documents);
         for action in error.actions() {
             self.actions.push([
                 id.clone().into(),
@@ -228,27 +231,24 @@ impl OfErrors {
         self.put_buckets(*digest.as_bytes(), error.buckets());
     }
 
-    fn put_occurrences(&mut self, id: &[u8], error: ErrorParts<'_>) {
-        let mut written: Vec<Vec<u8>> = Vec::new();
-        for view in error.occurrences() {
-            let (document, stack) = self.documents.occurrence(view);
-            let name = stack.id().to_vec();
-            if !written.contains(&name) {
-                let frames = stack.document.clone().into();
-                self.stacks.push([id.to_vec().into(), name.clone().into(), frames]);
-                written.push(name.clone());
+    fn put_occurrences(&mut self, id: &[u8], error: ErrorParts<'a>, documents: &mut Documents) {
+        let first = self.stacks.len();
+        for of in error.occurrences() {
+            let (document, name) = documents.occurrence(of);
+            if !self.stacks[first..].iter().any(|known| known.name == name) {
+                self.stacks.push(NamedStack { error: id.to_vec(), name, of });
             }
             self.occurrences.push([
                 id.to_vec().into(),
-                view.name().as_bytes().to_vec().into(),
-                name.into(),
+                of.name().as_bytes().to_vec().into(),
+                name.0.to_vec().into(),
                 document.into(),
-                view.content().0.to_vec().into(),
-                view.ordering_time().as_micros().into(),
+                of.content().0.to_vec().into(),
+                of.ordering_time().as_micros().into(),
             ]);
         }
         // What is forgotten takes occurrences with it.
-        if !written.is_empty() || error.summary().forgotten_through.is_some() {
+        if self.stacks.len() > first || error.summary().forgotten_through.is_some() {
             self.with_occurrences.push(id.to_vec());
         }
     }
@@ -300,6 +300,33 @@ fn summary(id: &[u8], error: ErrorParts<'_>) -> [Value; 9] {
         time(severity.map(|(at, _)| at)),
         time(forgotten_through),
     ]
+}
+
+/// The rows of the stacks that are not stored yet: most are, and are long.
+async fn new_stacks<D: Dialect>(
+    transaction: &mut Transaction<'_, D>,
+    errors: &[Vec<u8>],
+    stacks: Vec<NamedStack<'_>>,
+) -> Result<Batch, Trouble> {
+    const KINDS: &[Kind] = &[Kind::Bytes, Kind::Bytes];
+    let mut stored = HashSet::new();
+    if D::SYNTAX.reads_latest {
+        for some in errors.chunks(LISTED_AT_ONCE) {
+            let query = "SELECT error, id FROM periskop_stacks WHERE error";
+            let query = Statement::new(D::SYNTAX, query).one_of(some);
+            for mut row in transaction.rows(&query, KINDS).await? {
+                stored.insert((row.id::<16>()?, StackName(row.id()?)));
+            }
+        }
+    }
+    let mut rows = Batch::new(&STACKS);
+    for NamedStack { error, name, of } in stacks {
+        let id = <[u8; 16]>::try_from(&error[..]).unwrap_or_default();
+        if !stored.contains(&(id, name)) {
+            rows.push([error.into(), name.0.to_vec().into(), stack_document(of).into()]);
+        }
+    }
+    Ok(rows)
 }
 
 /// Keeps as many occurrences as the state keeps, none that is forgotten, and the stacks of those.

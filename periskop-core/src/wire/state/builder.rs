@@ -7,14 +7,13 @@ use hashbrown::HashMap;
 use crate::aggregate::{Action, Aggregate, Bucket, Forgotten, Incarnation, Known, Triage};
 use crate::ids::{AggregateId, ErrorDigest, ReplicaId, ServiceName, SourceId, bounded};
 use crate::merge::Merge;
-use crate::occurrence::ContentHash;
 use crate::state::{Source, State};
 use crate::target::{Labels, LastState};
 use crate::texts::Texts;
 use crate::time::Timestamp;
 
-use super::document::{DocumentError, Stacks};
 use super::parts::Summary;
+use super::reading::Reading;
 
 /// Takes parts in any order, each error before what belongs to it, and makes a [`State`] of them.
 ///
@@ -114,26 +113,12 @@ impl StateBuilder {
         self.errors[error.0].1.forgotten.push((incarnation, count));
     }
 
-    /// An occurrence, by its document. `time` is what it is ordered by; its stack must be among
-    /// `stacks`.
-    ///
-    /// # Errors
-    ///
-    /// It is no such document.
-    pub fn occurrence(
-        &mut self,
-        error: Slot,
-        time: Timestamp,
-        content: ContentHash,
-        document: &str,
-        stacks: &mut Stacks,
-    ) -> Result<(), DocumentError> {
-        let texts = &mut self.texts;
-        let kept = stacks.with_occurrence(content, document, |occurrence, usable| {
-            texts.pack(occurrence, time, usable)
-        })?;
-        self.errors[error.0].1.aggregate.latest.put(kept);
-        Ok(())
+    /// The occurrences that were read last.
+    pub fn occurrences(&mut self, error: Slot, read: &mut Reading) {
+        let (texts, latest) = (&mut self.texts, &mut self.errors[error.0].1.aggregate.latest);
+        read.each(|occurrence, time, usable| {
+            latest.put(texts.pack(occurrence, time, usable));
+        });
     }
 
     /// What somebody did.

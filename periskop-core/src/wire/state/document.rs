@@ -6,13 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use super::stack::{StackName, StackNames};
 use super::text::Text;
 use crate::aggregate::{Incarnation, Since, Watermark};
-use crate::ids::{ReplicaId, SourceId, bounded, sha256_hex};
-use crate::occurrence::{ContentHash, Exception, HttpContext, Occurrence, Severity};
+use crate::ids::{ReplicaId, SourceId};
 use crate::target::Labels;
 use crate::texts::OccurrenceView;
 use crate::time::Timestamp;
@@ -35,55 +34,46 @@ pub enum DocumentError {
     NoId(String),
 }
 
-/// A stack as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stack {
-    /// 32 hexadecimal digits of the SHA-256 of the document.
-    pub name: String,
-    /// For each exception, outermost first, its frames.
-    pub document: String,
-}
-
-/// Makes the documents of occurrences. Those of one error should follow each other: the last stack
-/// is remembered.
+/// Makes the documents of occurrences. Those of one error should follow each other: the name of
+/// the last stack is remembered.
 #[derive(Debug, Default)]
 pub struct Documents {
-    last: Option<(usize, Stack)>,
+    stacks: StackNames,
 }
 
 #[derive(Serialize, Deserialize)]
-struct OccurrenceDocument<'a> {
+pub(super) struct OccurrenceDocument<'a> {
     #[serde(borrow)]
-    uuid: Text<'a>,
+    pub(super) uuid: Text<'a>,
     /// The time as it came.
-    timestamp: Option<i64>,
+    pub(super) timestamp: Option<i64>,
     /// Whether it is one that can be right.
-    usable: bool,
-    severity: Text<'a>,
-    exceptions: Vec<ExceptionDocument<'a>>,
+    pub(super) usable: bool,
+    pub(super) severity: Text<'a>,
+    pub(super) exceptions: Vec<ExceptionDocument<'a>>,
     #[serde(borrow)]
-    http: Option<HttpDocument<'a>>,
-    stack: Text<'a>,
+    pub(super) http: Option<HttpDocument<'a>>,
+    pub(super) stack: Text<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ExceptionDocument<'a> {
+pub(super) struct ExceptionDocument<'a> {
     #[serde(borrow)]
-    class: Option<Text<'a>>,
+    pub(super) class: Option<Text<'a>>,
     #[serde(borrow)]
-    message: Option<Text<'a>>,
+    pub(super) message: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct HttpDocument<'a> {
+pub(super) struct HttpDocument<'a> {
     #[serde(borrow)]
-    method: Option<Text<'a>>,
+    pub(super) method: Option<Text<'a>>,
     #[serde(borrow)]
-    url: Option<Text<'a>>,
+    pub(super) url: Option<Text<'a>>,
     #[serde(borrow)]
-    headers: Vec<(Text<'a>, Text<'a>)>,
+    pub(super) headers: Vec<(Text<'a>, Text<'a>)>,
     #[serde(borrow)]
-    body: Option<Text<'a>>,
+    pub(super) body: Option<Text<'a>>,
 }
 
 impl Documents {
@@ -92,17 +82,25 @@ impl Documents {
         Self::default()
     }
 
+    /// The same for whoever goes on making them: more names of stacks than the last are remembered.
+    /// `seed` is random, so that nobody can foresee which stacks are taken for the same.
+    pub fn remembering(seed: u64) -> Self {
+        Self { stacks: StackNames::remembered(seed) }
+    }
+
+    /// Another state follows: what has been seen of the one before may be gone.
+    pub fn begin(&mut self) {
+        self.stacks.forget_last();
+    }
+
     /// The document of an occurrence, and the stack that it names.
     ///
     /// # Panics
     ///
     /// Never: what is written to memory cannot fail.
-    pub fn occurrence(&mut self, view: OccurrenceView<'_>) -> (String, &Stack) {
-        let skeleton = view.skeleton_address();
-        if self.last.as_ref().is_none_or(|(known, _)| *known != skeleton) {
-            self.last = Some((skeleton, Stack::of(view)));
-        }
-        let (_, stack) = self.last.as_ref().expect("it has just been made");
+    pub fn occurrence(&mut self, view: OccurrenceView<'_>) -> (String, StackName) {
+        let stack = self.stacks.name(view);
+        let name = stack.as_hex();
         fn text<'a>(text: Option<impl Into<Text<'a>>>) -> Option<Text<'a>> {
             text.map(Into::into)
         }
@@ -121,104 +119,9 @@ impl Documents {
                 headers: http.headers().map(|(n, v)| (n.into(), v.into())).collect(),
                 body: text(http.body()),
             }),
-            stack: stack.name.as_str().into(),
+            stack: name.as_str().into(),
         };
         (to_json(&document), stack)
-    }
-}
-
-impl Stack {
-    /// The name as bytes.
-    ///
-    /// # Panics
-    ///
-    /// If somebody has changed the name.
-    pub fn id(&self) -> [u8; 16] {
-        unhex(&self.name).expect("a name is 32 hexadecimal digits")
-    }
-
-    fn of(view: OccurrenceView<'_>) -> Self {
-        let frames: Vec<Vec<Text<'_>>> =
-            view.exceptions().map(|e| e.frames().map(Text::from).collect()).collect();
-        let document = to_json(&frames);
-        Self { name: sha256_hex(document.as_bytes()), document }
-    }
-}
-
-/// The stacks of one error's occurrences, by name.
-#[derive(Debug, Default)]
-pub struct Stacks(HashMap<String, Vec<Vec<String>>>);
-
-impl Stacks {
-    /// None.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds one by its document.
-    ///
-    /// # Errors
-    ///
-    /// It is no such document.
-    pub fn insert(&mut self, name: &str, document: &str) -> Result<(), DocumentError> {
-        let read: Vec<Vec<Text<'_>>> = serde_json::from_str(document)?;
-        let frames = read.into_iter().map(|frames| {
-            let frames: Vec<_> = frames.into_iter().map(Text::into_string).collect();
-            frames
-        });
-        self.0.insert(name.to_owned(), frames.collect());
-        Ok(())
-    }
-
-    /// Removes all.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// Reads an occurrence and shows it, and whether its time is usable. Its stack is lent to it
-    /// meanwhile: copying the frames of a million occurrences would take seconds.
-    pub(super) fn with_occurrence<R>(
-        &mut self,
-        content: ContentHash,
-        document: &str,
-        look: impl FnOnce(&Occurrence, bool) -> R,
-    ) -> Result<R, DocumentError> {
-        let read: OccurrenceDocument<'_> = serde_json::from_str(document)?;
-        let name = read.stack.into_string();
-        let Some(frames) = self.0.get_mut(&name) else { return Err(DocumentError::NoStack(name)) };
-        if frames.len() != read.exceptions.len() || frames.is_empty() {
-            return Err(DocumentError::OtherStack(name));
-        }
-        let text = |text: Option<Text<'_>>| text.map(Text::into_string);
-        let exceptions = read.exceptions.into_iter().zip(frames.iter_mut());
-        let mut occurrence = Occurrence {
-            name: bounded(&read.uuid.0).into_owned(),
-            content,
-            time: read.timestamp.map(Timestamp::from_micros),
-            severity: Severity::parse(&read.severity.0).unwrap_or_default(),
-            exceptions: exceptions
-                .map(|(e, frames)| Exception {
-                    class: text(e.class),
-                    message: text(e.message),
-                    stacktrace: std::mem::take(frames),
-                })
-                .collect(),
-            http: read.http.map(|http| HttpContext {
-                method: text(http.method),
-                url: text(http.url),
-                headers: http
-                    .headers
-                    .into_iter()
-                    .map(|(n, v)| (n.into_string(), v.into_string()))
-                    .collect(),
-                body: text(http.body),
-            }),
-        };
-        let seen = look(&occurrence, read.usable);
-        for (lent, exception) in frames.iter_mut().zip(&mut occurrence.exceptions) {
-            *lent = std::mem::take(&mut exception.stacktrace);
-        }
-        Ok(seen)
     }
 }
 

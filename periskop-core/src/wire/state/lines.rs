@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::document::{
-    DocumentError, Documents, IncarnationDocument, Stacks, hex, labels_document, parse_labels,
+    DocumentError, Documents, IncarnationDocument, hex, labels_document, parse_labels,
     parse_watermark, to_json, unhex, watermark_document,
 };
 use super::parts::{self, ErrorParts, Summary};
+use super::stack::stack_document;
 use super::text::Text;
-use super::{StateBuilder, VERSION};
+use super::{Reading, StateBuilder, VERSION};
 use crate::aggregate::{Act, Action, ActionId, Age, Bucket, Known, Tally, Width};
 use crate::ids::{AggregateId, ReplicaId, ServiceName, SourceId};
 use crate::occurrence::{ContentHash, Severity};
@@ -243,7 +244,7 @@ fn error_line(error: ErrorParts<'_>) -> String {
         .occurrences()
         .map(|view| {
             let (document, stack) = documents.occurrence(view);
-            stacks.entry(stack.name.clone()).or_insert_with(|| raw(stack.document.clone()));
+            stacks.entry(stack.as_hex()).or_insert_with(|| raw(stack_document(view)));
             (view, raw(document))
         })
         .collect();
@@ -324,6 +325,7 @@ fn raw(document: String) -> Box<RawValue> {
 #[derive(Default)]
 pub struct LineReader {
     builder: StateBuilder,
+    reading: Reading,
     has_begun: bool,
     has_ended: bool,
     read: u64,
@@ -443,15 +445,14 @@ impl LineReader {
             line.actions.into_iter().map(ActionPart::read).collect::<Result<Vec<_>, _>>()?;
         let buckets =
             line.series.into_iter().map(BucketPart::read).collect::<Result<Vec<_>, _>>()?;
-        let mut stacks = Stacks::new();
+        self.reading.clear();
         for (name, document) in &line.stacks {
-            stacks.insert(name, document.get())?;
+            self.reading.stack(name, document.get())?;
         }
-        let occurrences = line
-            .occurrences
-            .into_iter()
-            .map(|part| Ok((part.time, ContentHash(unhex(&part.content)?), part.occurrence)))
-            .collect::<Result<Vec<_>, DocumentError>>()?;
+        for part in &line.occurrences {
+            let (time, content) = (Timestamp::from_micros(part.time), unhex(&part.content)?);
+            self.reading.occurrence(time, ContentHash(content), part.occurrence.get())?;
+        }
 
         let id = AggregateId {
             service: line.service.0.as_ref().into(),
@@ -468,10 +469,7 @@ impl LineReader {
         for (incarnation, count) in forgotten {
             self.builder.forgotten(slot, incarnation, count);
         }
-        for (time, content, document) in occurrences {
-            let time = Timestamp::from_micros(time);
-            self.builder.occurrence(slot, time, content, document.get(), &mut stacks)?;
-        }
+        self.builder.occurrences(slot, &mut self.reading);
         actions.into_iter().for_each(|action| self.builder.action(slot, action));
         buckets.into_iter().for_each(|bucket| self.builder.bucket(slot, bucket));
         Ok(())

@@ -14,15 +14,18 @@ mod builder;
 mod document;
 mod lines;
 mod parts;
+mod reading;
+mod stack;
 mod text;
 
 pub use builder::{Slot, StateBuilder};
 pub use document::{
-    DocumentError, Documents, Stack, Stacks, labels_document, parse_labels, parse_watermark,
-    watermark_document,
+    DocumentError, Documents, labels_document, parse_labels, parse_watermark, watermark_document,
 };
 pub use lines::{Line, LineError, LineReader, lines};
 pub use parts::{ErrorParts, ServiceParts, Summary, errors, services, sources};
+pub use reading::Reading;
+pub use stack::{StackName, stack_document};
 pub use text::{Text, escape, unescape};
 
 /// The version of what is written. A program reads every version up to its own.

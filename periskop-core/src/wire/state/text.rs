@@ -36,7 +36,8 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// The text that was stored. A mark that [`escape`] has not made stands for itself.
 pub fn unescape(stored: &str) -> Cow<'_, str> {
-    if !stored.contains(MARK) {
+    // A byte is looked for many times as fast as a character.
+    if !stored.as_bytes().contains(&MARK_BEGINS) || !stored.contains(MARK) {
         return Cow::Borrowed(stored);
     }
     let mut text = String::with_capacity(stored.len());

@@ -1,0 +1,253 @@
+//! Occurrences read from their documents, apart from the state that is to keep them: so several
+//! threads can read at once, and only what follows needs the state.
+
+use serde_json::from_str;
+
+use super::document::{DocumentError, OccurrenceDocument};
+use super::text::Text;
+use crate::ids::bounded;
+use crate::occurrence::{ContentHash, Exception, Occurrence, Severity};
+use crate::time::Timestamp;
+
+/// The occurrences of one error at a time, with their stacks.
+///
+/// It is meant to be used again for the next error: a million occurrences have tens of millions of
+/// texts, which are read into what is there already.
+#[derive(Default)]
+pub struct Reading {
+    /// Of which `stacks_read` count.
+    stacks: Vec<ReadStack>,
+    stacks_read: usize,
+    /// Of which `occurrences_read` count.
+    occurrences: Vec<Read>,
+    occurrences_read: usize,
+}
+
+#[derive(Default)]
+struct ReadStack {
+    name: String,
+    /// For each exception, outermost first, its frames.
+    frames: Vec<Vec<String>>,
+}
+
+/// An occurrence without its frames.
+struct Read {
+    /// What it is ordered by.
+    time: Timestamp,
+    /// Whether that is a time that can be right.
+    is_usable: bool,
+    /// Which of the stacks is its own.
+    stack: usize,
+    occurrence: Occurrence,
+}
+
+impl Reading {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins with another error.
+    pub fn clear(&mut self) {
+        (self.stacks_read, self.occurrences_read) = (0, 0);
+    }
+
+    /// Whether no occurrence was read.
+    pub fn is_empty(&self) -> bool {
+        self.occurrences_read == 0
+    }
+
+    /// Reads a stack, before the occurrences that name it.
+    ///
+    /// # Errors
+    ///
+    /// It is no such document.
+    pub fn stack(&mut self, name: &str, document: &str) -> Result<(), DocumentError> {
+        let read: Vec<Vec<Text<'_>>> = from_str(document)?;
+        let at = match self.stack_named(name) {
+            Some(at) => at,
+            None => {
+                let new = next(&mut self.stacks, self.stacks_read, ReadStack::default);
+                refill(&mut new.name, name);
+                self.stacks_read += 1;
+                self.stacks_read - 1
+            }
+        };
+        refill_all(&mut self.stacks[at].frames, read, |frames, read| {
+            refill_all(frames, read, |frame, read| refill(frame, &read.0));
+        });
+        Ok(())
+    }
+
+    /// Reads an occurrence. `time` is what it is ordered by.
+    ///
+    /// # Errors
+    ///
+    /// It is no such document, or its stack has not been read or is one of another occurrence.
+    pub fn occurrence(
+        &mut self,
+        time: Timestamp,
+        content: ContentHash,
+        document: &str,
+    ) -> Result<(), DocumentError> {
+        let read: OccurrenceDocument<'_> = from_str(document)?;
+        let Some(stack) = self.stack_named(&read.stack.0) else {
+            return Err(DocumentError::NoStack(read.stack.into_string()));
+        };
+        let exceptions = self.stacks[stack].frames.len();
+        if exceptions != read.exceptions.len() || exceptions == 0 {
+            return Err(DocumentError::OtherStack(read.stack.into_string()));
+        }
+        let into = next(&mut self.occurrences, self.occurrences_read, Read::default);
+        self.occurrences_read += 1;
+        (into.time, into.is_usable, into.stack) = (time, read.usable, stack);
+        let occurrence = &mut into.occurrence;
+        refill(&mut occurrence.name, &bounded(&read.uuid.0));
+        occurrence.content = content;
+        occurrence.time = read.timestamp.map(Timestamp::from_micros);
+        occurrence.severity = Severity::parse(&read.severity.0).unwrap_or_default();
+        refill_all(&mut occurrence.exceptions, read.exceptions, |exception, read| {
+            refill_maybe(&mut exception.class, read.class);
+            refill_maybe(&mut exception.message, read.message);
+        });
+        match read.http {
+            None => occurrence.http = None,
+            Some(read) => {
+                let http = occurrence.http.get_or_insert_default();
+                refill_maybe(&mut http.method, read.method);
+                refill_maybe(&mut http.url, read.url);
+                refill_all(&mut http.headers, read.headers, |(name, value), (n, v)| {
+                    refill(name, &n.0);
+                    refill(value, &v.0);
+                });
+                refill_maybe(&mut http.body, read.body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows each occurrence, what it is ordered by, and whether that is usable. Its stack is lent
+    /// to it meanwhile.
+    pub(super) fn each(&mut self, mut look: impl FnMut(&Occurrence, Timestamp, bool)) {
+        for read in &mut self.occurrences[..self.occurrences_read] {
+            let frames = &mut self.stacks[read.stack].frames;
+            lend(frames, &mut read.occurrence.exceptions);
+            look(&read.occurrence, read.time, read.is_usable);
+            lend(frames, &mut read.occurrence.exceptions);
+        }
+    }
+
+    fn stack_named(&self, name: &str) -> Option<usize> {
+        self.stacks[..self.stacks_read].iter().position(|stack| stack.name == name)
+    }
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        let occurrence = Occurrence {
+            name: String::new(),
+            content: ContentHash([0; 16]),
+            time: None,
+            severity: Severity::default(),
+            exceptions: Vec::new(),
+            http: None,
+        };
+        Self { time: Timestamp::EPOCH, is_usable: false, stack: 0, occurrence }
+    }
+}
+
+/// Lends frames, or takes them back.
+fn lend(frames: &mut [Vec<String>], exceptions: &mut [Exception]) {
+    for (frames, exception) in frames.iter_mut().zip(exceptions) {
+        std::mem::swap(frames, &mut exception.stacktrace);
+    }
+}
+
+/// The next place, used before or new.
+fn next<T>(places: &mut Vec<T>, used: usize, new: impl FnOnce() -> T) -> &mut T {
+    if used == places.len() {
+        places.push(new());
+    }
+    &mut places[used]
+}
+
+fn refill(text: &mut String, with: &str) {
+    text.clear();
+    text.push_str(with);
+}
+
+fn refill_maybe(text: &mut Option<String>, with: Option<Text<'_>>) {
+    match (text, with) {
+        (Some(text), Some(with)) => refill(text, &with.0),
+        (text, with) => *text = with.map(Text::into_string),
+    }
+}
+
+/// As many as there are to be read, each read into one that was there, where there was one.
+fn refill_all<T: Default, R>(all: &mut Vec<T>, read: Vec<R>, mut refill: impl FnMut(&mut T, R)) {
+    all.resize_with(read.len(), T::default);
+    all.iter_mut().zip(read).for_each(|(one, read)| refill(one, read));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::jvm::Payloads;
+    use crate::texts::Texts;
+    use crate::wire::state::{Documents, stack_document};
+
+    fn read(reading: &mut Reading) -> Vec<(Occurrence, Timestamp, bool)> {
+        let mut seen = Vec::new();
+        reading.each(|occurrence, time, usable| seen.push((occurrence.clone(), time, usable)));
+        seen
+    }
+
+    #[test]
+    fn what_is_read_does_not_depend_on_what_was_read_before() {
+        let now = Timestamp::from_micros(1_790_000_000_000_000);
+        let mut errors = Payloads::new().report(0, now).errors;
+        // Texts of which some have more parts, and some have none.
+        let bare = &mut errors[3].occurrences[4];
+        bare.http = None;
+        bare.exceptions.truncate(1);
+        bare.exceptions[0].message = None;
+        let mut texts = Texts::default();
+        let mut again = Reading::new();
+        for error in &errors {
+            let mut fresh = Reading::new();
+            again.clear();
+            assert!(again.is_empty());
+            let mut documents = Documents::new();
+            for occurrence in &error.occurrences {
+                let kept = texts.pack(occurrence, now, true);
+                let (document, stack) = documents.occurrence(kept.view());
+                for reading in [&mut fresh, &mut again] {
+                    reading.stack(&stack.as_hex(), &stack_document(kept.view())).unwrap();
+                    reading.occurrence(now, occurrence.content, &document).unwrap();
+                }
+            }
+            let expected: Vec<_> =
+                error.occurrences.iter().map(|o| (o.clone(), now, true)).collect();
+            assert_eq!(read(&mut fresh), expected);
+            assert_eq!(read(&mut again), expected);
+            assert_eq!(read(&mut again), expected, "what was lent has come back");
+        }
+    }
+
+    #[test]
+    fn the_stack_of_another_error_is_not_known_any_more() {
+        let mut reading = Reading::new();
+        reading.stack("ab", r#"[["frame"]]"#).unwrap();
+        let document = r#"{"uuid":"u","timestamp":null,"usable":false,"severity":"error","exceptions":[{"class":null,"message":null}],"http":null,"stack":"ab"}"#;
+        let mut occurrence =
+            || reading.occurrence(Timestamp::EPOCH, ContentHash([0; 16]), document);
+        occurrence().unwrap();
+        reading.clear();
+        let error = reading.occurrence(Timestamp::EPOCH, ContentHash([0; 16]), document);
+        assert!(matches!(error, Err(DocumentError::NoStack(name)) if name == "ab"));
+        reading.stack("ab", "[]").unwrap();
+        let error = reading.occurrence(Timestamp::EPOCH, ContentHash([0; 16]), document);
+        assert!(matches!(error, Err(DocumentError::OtherStack(_))));
+        assert!(reading.is_empty());
+    }
+}
