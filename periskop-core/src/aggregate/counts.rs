@@ -177,7 +177,13 @@ pub struct Known {
 
 /// The tallies of one error, by incarnation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(Vec<Known>);
+pub struct Counts {
+    /// Sorted by incarnation.
+    known: Vec<Known>,
+    /// What they sum up to with nothing forgotten. An error may have a hundred thousand lives, and
+    /// each change of one of them has the total shown anew.
+    sum: u64,
+}
 
 /// Whether a join of counts found anything new, ages told apart from the rest.
 #[derive(Clone, Copy, Default)]
@@ -189,29 +195,29 @@ pub(crate) struct CountsGrowth {
 impl Counts {
     /// Every incarnation, sorted.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Known> {
-        self.0.iter()
+        self.known.iter()
     }
 
     /// How many incarnations are known.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.known.len()
     }
 
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.known.is_empty()
     }
 
     /// What is known of one incarnation.
     pub fn get(&self, incarnation: &Incarnation) -> Option<&Known> {
-        self.find(incarnation).ok().map(|i| &self.0[i])
+        self.find(incarnation).ok().map(|i| &self.known[i])
     }
 
     /// The incarnations of one source.
     pub fn of_source(&self, source: SourceId) -> &[Known] {
-        let from = self.0.partition_point(|k| k.incarnation.source < source);
-        let to = self.0.partition_point(|k| k.incarnation.source <= source);
-        &self.0[from..to]
+        let from = self.known.partition_point(|k| k.incarnation.source < source);
+        let to = self.known.partition_point(|k| k.incarnation.source <= source);
+        &self.known[from..to]
     }
 
     /// The present life of a source without `created_at`, as `observer` numbers them.
@@ -223,12 +229,15 @@ impl Counts {
     /// The sum over incarnations with `created_at`, plus per source without it the largest
     /// observer's sum, of what exceeds `forgotten`. Saturates.
     pub fn total(&self, forgotten: &Forgotten) -> u64 {
+        if forgotten.is_empty() {
+            return self.sum;
+        }
         self.sum_of(|known| known.tally.count, forgotten)
     }
 
     /// The same of any part of each incarnation's count.
     pub(crate) fn sum_of(&self, part: impl Fn(&Known) -> u64, forgotten: &Forgotten) -> u64 {
-        self.0
+        self.known
             .chunk_by(|a, b| a.incarnation.source == b.incarnation.source)
             .map(|lives| sum_of_lives(lives, &part, forgotten))
             .fold(0, u64::saturating_add)
@@ -250,39 +259,69 @@ impl Counts {
     pub(crate) fn put(&mut self, known: Known) {
         match self.find(&known.incarnation) {
             Ok(i) => {
-                self.0[i].tally.merge(known.tally);
-                self.0[i].age = self.0[i].age.max(known.age);
+                self.grow(i, known.tally);
+                self.known[i].age = self.known[i].age.max(known.age);
             }
-            Err(i) => self.0.insert(i, known),
+            Err(i) => self.insert(i, known),
         }
+    }
+
+    /// Joins a tally to the `i`th; whether it grew.
+    fn grow(&mut self, i: usize, tally: Tally) -> bool {
+        let before = self.known[i].tally.count();
+        if self.known[i].incarnation.observer().is_none() || tally.count() <= before {
+            let grew = self.known[i].tally.merge(tally);
+            self.sum = self.sum.saturating_add(self.known[i].tally.count() - before);
+            return grew;
+        }
+        let source = self.known[i].incarnation.source;
+        let before = self.numbered_total(source);
+        let grew = self.known[i].tally.merge(tally);
+        self.sum = self.sum.saturating_add(self.numbered_total(source) - before);
+        grew
+    }
+
+    /// Puts one that is not known yet where it belongs.
+    fn insert(&mut self, i: usize, known: Known) {
+        let count = known.tally.count();
+        let numbered = known.incarnation.observer().map(|_| known.incarnation.source);
+        let before = numbered.map(|source| self.numbered_total(source));
+        self.known.insert(i, known);
+        let more = match numbered.zip(before) {
+            Some((source, before)) => self.numbered_total(source) - before,
+            None => count,
+        };
+        // Nothing is ever taken from a count, so that what is more than fits stays so.
+        self.sum = self.sum.saturating_add(more);
     }
 
     /// Forgets the incarnations that `keep` says false of.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Known) -> bool) {
-        self.0.retain(keep);
-        self.0.shrink_to_fit();
+        self.known.retain(keep);
+        self.known.shrink_to_fit();
+        self.sum = self.sum_of(|known| known.tally.count, &Forgotten::default());
     }
 
     /// Says something else of every age.
     pub(crate) fn map_ages(&mut self, mut age: impl FnMut(&Known) -> Age) {
-        for known in &mut self.0 {
+        for known in &mut self.known {
             known.age = age(known);
         }
     }
 
     pub(crate) fn join(&mut self, other: Self, delta: &mut Self) -> CountsGrowth {
         let all = CountsGrowth { substance: true, ages: true };
-        if self.0.is_empty() && !other.0.is_empty() {
+        if self.known.is_empty() && !other.known.is_empty() {
             *self = other;
-            delta.0.clone_from(&self.0);
+            delta.clone_from(self);
             return all;
         }
         let mut growth = CountsGrowth::default();
-        for theirs in other.0 {
+        for theirs in other.known {
             match self.find(&theirs.incarnation) {
                 Ok(i) => {
-                    let ours = &mut self.0[i];
-                    let grew = ours.tally.merge(theirs.tally);
+                    let grew = self.grow(i, theirs.tally);
+                    let ours = &mut self.known[i];
                     let aged = theirs.age > ours.age;
                     ours.age = ours.age.max(theirs.age);
                     if grew || aged {
@@ -292,12 +331,12 @@ impl Counts {
                     growth.ages |= aged;
                 }
                 Err(i) => {
-                    self.0.reserve_exact(if self.0.len() == self.0.capacity() {
-                        1 + self.0.len() / 4
+                    self.known.reserve_exact(if self.known.len() == self.known.capacity() {
+                        1 + self.known.len() / 4
                     } else {
                         1
                     });
-                    self.0.insert(i, theirs);
+                    self.insert(i, theirs);
                     delta.put(theirs);
                     growth = all;
                 }
@@ -307,7 +346,7 @@ impl Counts {
     }
 
     fn find(&self, incarnation: &Incarnation) -> Result<usize, usize> {
-        self.0.binary_search_by(|k| k.incarnation.cmp(incarnation))
+        self.known.binary_search_by(|k| k.incarnation.cmp(incarnation))
     }
 }
 
@@ -354,11 +393,49 @@ impl FromIterator<Known> for Counts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::state::counts;
 
     #[test]
     fn an_incarnation_costs_at_most_64_bytes() {
         assert_eq!(size_of::<Known>(), 64);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_summed_up_as_it_grows_is_the_sum(
+            parts in vec(counts(), 1..6),
+            kept in vec(any::<bool>(), 8),
+        ) {
+            // Given counts that grew in several joins,
+            let mut all = Counts::default();
+            for part in parts {
+                all.merge(part);
+                // then what they sum up to is what is there,
+                prop_assert_eq!(all.sum, all.sum_of(|k| k.tally.count, &Forgotten::default()));
+            }
+            // and so it is when some of them have been forgotten.
+            let mut kept = kept.into_iter().cycle();
+            all.retain(|_| kept.next().unwrap_or_default());
+            prop_assert_eq!(all.sum, all.sum_of(|k| k.tally.count, &Forgotten::default()));
+        }
+    }
+
+    #[test]
+    fn a_sum_that_does_not_fit_stays_the_largest_that_does() {
+        let life = |n: u8, count| Known {
+            incarnation: Incarnation {
+                source: SourceId::from_bytes([n; 16]),
+                since: Since::Reset { observer: ReplicaId::from_u64(n.into()), n: 0 },
+            },
+            tally: Tally::new(count, None, None),
+            age: Age::gone(Timestamp::EPOCH),
+        };
+        let counts: Counts = [life(1, u64::MAX), life(2, 7), life(1, 3)].into_iter().collect();
+        assert_eq!(counts.total(&Forgotten::default()), u64::MAX);
     }
 
     #[test]

@@ -73,12 +73,8 @@ impl Aggregate {
         Growth { delta, substance, any: substance || counts.ages || series }
     }
 
-    /// Whether it is listed: its total is not 0. Cheaper than the total, which adds up as many
-    /// lives as there are.
+    /// Whether it is listed: its total is not 0.
     pub(crate) fn is_listed(&self) -> bool {
-        if self.forgotten.is_empty() {
-            return self.counts.iter().any(|known| known.tally.count() > 0);
-        }
         self.total() > 0
     }
 
