@@ -11,9 +11,12 @@ mod names;
 mod scan;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
-use names::{BODY_FIELDS, HEADERS, URL_PARAMS, last_segment, normal, percent_decode};
+use hashbrown::HashSet;
+
+use names::{
+    BODY_FIELDS, HEADERS, URL_PARAMS, among, last_segment, normal, percent_decode, with_normal,
+};
 use scan::{behind_blank_line, find, inside, skip_space, string_end, value_end};
 
 /// What stands for a secret.
@@ -45,9 +48,9 @@ impl Default for Redaction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redactor {
     enabled: bool,
-    headers: BTreeSet<String>,
-    url_params: BTreeSet<String>,
-    body_fields: BTreeSet<String>,
+    headers: HashSet<String>,
+    url_params: HashSet<String>,
+    body_fields: HashSet<String>,
 }
 
 impl Default for Redactor {
@@ -82,16 +85,17 @@ impl Redactor {
         if !self.enabled {
             return value.into();
         }
-        let name = normal(name);
         let is_secret = |name: &str| self.headers.contains(name);
-        if is_secret(&name) || name.strip_prefix("http").is_some_and(is_secret) {
-            return masked(value);
-        }
-        // Where a request came from is a URL of the same site, with the same parameters.
-        if matches!(name.as_str(), "referer" | "referrer" | "httpreferer" | "location") {
-            return self.url(value);
-        }
-        value.into()
+        with_normal(name, |name| {
+            if is_secret(name) || name.strip_prefix("http").is_some_and(is_secret) {
+                return masked(value);
+            }
+            // Where a request came from is a URL of the same site, with the same parameters.
+            if matches!(name, "referer" | "referrer" | "httpreferer" | "location") {
+                return self.url(value);
+            }
+            value.into()
+        })
     }
 
     /// A URL as it may be kept: without userinfo and without the values of secret parameters, in
@@ -145,7 +149,7 @@ impl Redactor {
             }
             at = colon + 1;
             let name = crate::wire::exporter::decode_json_text(inside(bytes, open, end));
-            if !self.body_fields.contains(&normal(&name)) {
+            if !among(&self.body_fields, &name) {
                 continue;
             }
             let value = skip_space(bytes, at);
@@ -168,7 +172,7 @@ impl Redactor {
             let name = at + found + "name=\"".len();
             let Some(length) = body[name..].find('"') else { return };
             at = name + length;
-            if !self.body_fields.contains(&normal(last_segment(&body[name..at]))) {
+            if !among(&self.body_fields, last_segment(&body[name..at])) {
                 continue;
             }
             let Some(value) = behind_blank_line(body, at) else { return };
@@ -227,7 +231,7 @@ fn mask_pairs(
     text: &str,
     from: usize,
     separators: &[char],
-    names: &BTreeSet<String>,
+    names: &HashSet<String>,
     masks: &mut Masks,
 ) {
     let mut at = from;
@@ -235,7 +239,7 @@ fn mask_pairs(
         let end = text[at..].find(separators).map_or(text.len(), |i| at + i);
         if let Some(equals) = text[at..end].find('=') {
             let name = percent_decode(&text[at..at + equals]);
-            if names.contains(&normal(last_segment(name.trim()))) {
+            if among(names, last_segment(name.trim())) {
                 masks.add(text, at + equals + 1, end);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use hashbrown::HashSet;
+
 /// Headers that carry credentials: those of HTTP itself (RFC 9110, 6265), and what the widely used
 /// gateways, clouds and frameworks put a credential or session into.
 pub(super) const HEADERS: &[&str] = &[
@@ -161,6 +163,32 @@ pub(super) fn normal(name: &str) -> String {
         .collect()
 }
 
+/// Whether one of these names, which are as [`normal`] gives them, is this one.
+pub(super) fn among(names: &HashSet<String>, name: &str) -> bool {
+    with_normal(name, |name| names.contains(name))
+}
+
+/// Looks at a name as it is compared. Each header, parameter and field has one, so that the usual
+/// short ones are put nowhere but on the stack.
+pub(super) fn with_normal<R>(name: &str, look: impl FnOnce(&str) -> R) -> R {
+    let mut short = [0; 64];
+    let mut length = 0;
+    for byte in name.bytes() {
+        match (byte, short.get_mut(length)) {
+            (b'-' | b'_' | b'.' | b' ', _) => {}
+            (b'\0'..=b'\x7f', Some(next)) => {
+                *next = byte.to_ascii_lowercase();
+                length += 1;
+            }
+            _ => return look(&normal(name)),
+        }
+    }
+    match std::str::from_utf8(&short[..length]) {
+        Ok(name) => look(name),
+        Err(_) => look(&normal(name)),
+    }
+}
+
 /// What percent signs and pluses stand for, as far as that is ASCII; enough to compare names.
 pub(super) fn percent_decode(name: &str) -> Cow<'_, str> {
     if !name.contains(['%', '+']) {
@@ -184,4 +212,21 @@ pub(super) fn percent_decode(name: &str) -> Cow<'_, str> {
     }
     decoded.push_str(rest);
     decoded.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn a_name_is_the_same_on_the_stack(name in r"([-_. A-Za-z0-9\[\]]|é|K){0,140}") {
+            let short = with_normal(&name, str::to_owned);
+            prop_assert_eq!(short, normal(&name));
+        }
+    }
 }
