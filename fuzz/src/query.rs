@@ -88,6 +88,7 @@ fn errors() -> &'static Numbered {
                 created_at: None,
                 incarnations: None,
                 occurrences: vec![occurrence],
+                unchanged: Vec::new(),
             };
             let report = Report {
                 target_uuid: Some(format!("pusher-{n}")),

@@ -154,6 +154,7 @@ impl Collector {
             created_at: Some(counted.created_at),
             incarnations: None,
             occurrences: counted.newest.into_iter().map(Arc::unwrap_or_clone).collect(),
+            unchanged: Vec::new(),
         });
         Report {
             target_uuid: Some(life.target_uuid.clone()),

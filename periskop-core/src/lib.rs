@@ -29,6 +29,8 @@ pub mod wire;
 pub use ids::{AggregateId, AggregationKey, ReplicaId, ServiceName, SourceId};
 pub use observer::{Observer, Settings, UnknownError};
 pub use occurrence::{ContentHash, Exception, HttpContext, Occurrence, Severity};
-pub use report::{Report, ReportedError, ReportedIncarnation, ReportedLife, Warning};
+pub use report::{
+    Report, ReportedError, ReportedIncarnation, ReportedLife, UnchangedOccurrence, Warning,
+};
 pub use state::{Delta, State};
 pub use time::Timestamp;

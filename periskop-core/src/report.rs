@@ -52,8 +52,21 @@ pub struct ReportedError {
     pub created_at: Option<Timestamp>,
     /// Who counted what, where the exporter is a gateway or a server.
     pub incarnations: Option<Vec<ReportedIncarnation>>,
-    /// The newest occurrences, in payload order.
+    /// The newest occurrences that are new or different since this target's last answer, in
+    /// payload order.
     pub occurrences: Vec<Occurrence>,
+    /// The others: a memo knows each to be byte-identical to one that the same source's last answer
+    /// at the same target had under the same key. They were not parsed, and were merged then.
+    pub unchanged: Vec<UnchangedOccurrence>,
+}
+
+/// What an occurrence still says that has been read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnchangedOccurrence {
+    /// The time as it came.
+    pub time: Timestamp,
+    /// Its own severity.
+    pub severity: Severity,
 }
 
 /// One lifetime of one exporter's counter, as somebody else's state tells it.

@@ -36,6 +36,7 @@ impl Half {
             created_at: Some(begin()),
             incarnations: None,
             occurrences: vec![],
+            unchanged: Vec::new(),
         };
         let report = Report {
             target_uuid: Some(self.uuid.to_owned()),

@@ -113,6 +113,7 @@ fn made() -> State {
         created_at,
         incarnations: None,
         occurrences,
+        unchanged: Vec::new(),
     };
     let id = |key: &str| AggregateId { service: service.clone(), key: key.into() };
     let report = |uuid: Option<&str>, errors| Report {

@@ -75,6 +75,7 @@ fn error(key: &str, count: u64, now: Timestamp) -> ReportedError {
             exceptions: vec![exception],
             http: None,
         }],
+        unchanged: Vec::new(),
     }
 }
 

@@ -82,6 +82,7 @@ impl Deploys {
                     http: None,
                 }],
                 key: key.into(),
+                unchanged: Vec::new(),
             }
         };
         Report {

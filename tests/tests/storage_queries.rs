@@ -42,6 +42,7 @@ fn state() -> State {
             created_at: Some(now),
             incarnations: None,
             occurrences: vec![occurrence],
+            unchanged: Vec::new(),
         };
         let report = Report {
             target_uuid: Some(instance.to_owned()),

@@ -264,6 +264,7 @@ fn report(source: Source, answers: &[Answer]) -> Report {
         created_at: answer.created_at(),
         incarnations: None,
         occurrences: answer.named().map(|(time, name)| occurrence(name, time)).collect(),
+        unchanged: Vec::new(),
     };
     Report {
         target_uuid: match source {

@@ -50,6 +50,7 @@ impl World {
             created_at: Some(START),
             incarnations: None,
             occurrences: vec![self.occurrence(&format!("{key} {zone} {count}"), *severity)],
+            unchanged: Vec::new(),
         });
         let report = Report { errors: errors.collect(), ..Report::default() };
         let labels: Labels = [("zone", zone), ("instance", &*url)].into_iter().collect();

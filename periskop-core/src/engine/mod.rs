@@ -113,6 +113,10 @@ impl Engine {
     /// Takes how much is kept and for how long, from now on.
     pub fn handle_settings(&mut self, now: Timestamp, settings: Settings) {
         self.advance(now);
+        if settings.occurrences_per_error > self.observer.settings().occurrences_per_error {
+            // What had no room may have some now.
+            self.void_memos();
+        }
         self.observer.set_settings(settings);
     }
 

@@ -144,6 +144,7 @@ fn report(key: &str, count: u64) -> Report {
             created_at: Some(START),
             incarnations: None,
             occurrences: Vec::new(),
+            unchanged: Vec::new(),
         }],
         ..Report::default()
     }
@@ -363,6 +364,22 @@ fn memos_die_with_forget_and_join_and_survive_everything_else() {
     same.pass(INTERVAL, |_| Some(Ok(report("s", 1))));
     world.tell(|engine, now| engine.handle_stored(now, same.engine.state()));
     assert_ne!(epoch(&mut world), third);
+}
+
+#[test]
+fn memos_die_when_more_occurrences_are_kept_and_not_when_fewer_are() {
+    let mut world = World::new(&["api"]);
+    world.discover("api", &["a"]);
+    let mut epoch = |occurrences_per_error| {
+        let settings = Settings { occurrences_per_error, ..Settings::default() };
+        world.tell(|engine, now| engine.handle_settings(now, settings));
+        let request = world.next_request();
+        world.answer(&request, Ok(report("k", 3)));
+        request.memo_epoch
+    };
+    let ten = epoch(10);
+    assert_eq!(epoch(5), ten);
+    assert_ne!(epoch(6), ten);
 }
 
 #[test]

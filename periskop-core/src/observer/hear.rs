@@ -197,17 +197,25 @@ fn see(
     raise(&mut update.severity, Some((Timestamp::EPOCH, error.severity)));
     lower(&mut update.first_seen, created);
     raise(&mut update.last_seen, created);
-    for occurrence in &error.occurrences {
-        let usable = occurrence.time.filter(|time| hearing.is_usable(*time));
+    let mut judge = |time: Option<Timestamp>, severity| {
+        let usable = time.filter(|time| hearing.is_usable(*time));
         match usable {
             Some(time) => {
                 raise(&mut seen.newest, usable);
                 lower(&mut update.first_seen, usable);
                 raise(&mut update.last_seen, usable);
-                raise(&mut update.severity, Some((time, occurrence.severity)));
+                raise(&mut update.severity, Some((time, severity)));
             }
             None => seen.unusable += 1,
         }
+        usable
+    };
+    for unchanged in &error.unchanged {
+        // It has been offered to what is kept already.
+        judge(Some(unchanged.time), unchanged.severity);
+    }
+    for occurrence in &error.occurrences {
+        let usable = judge(occurrence.time, occurrence.severity);
         let time = usable.or(created).unwrap_or(Timestamp::EPOCH);
         let forgotten = known.forgotten.through().is_some_and(|through| time <= through);
         if !forgotten && known.latest.wants(&occurrence.name, time, occurrence.content) {
@@ -289,6 +297,7 @@ fn one_per_life(errors: Vec<ReportedError>) -> impl Iterator<Item = ReportedErro
                 first.total_count = first.total_count.max(error.total_count);
                 first.severity = first.severity.max(error.severity);
                 first.occurrences.extend(error.occurrences);
+                first.unchanged.extend(error.unchanged);
                 if let (Some(all), Some(more)) = (&mut first.incarnations, error.incarnations) {
                     all.extend(more);
                 }

@@ -84,6 +84,7 @@ impl Payloads {
             created_at: Some(now.minus(Duration::from_secs(60))),
             incarnations: None,
             occurrences,
+            unchanged: Vec::new(),
         }
     }
 

@@ -185,6 +185,7 @@ fn error() -> impl Strategy<Value = ReportedError> {
             created_at: created.map(|minute| START.plus(Duration::from_secs(60 * minute))),
             incarnations: None,
             occurrences,
+            unchanged: Vec::new(),
         },
     )
 }

@@ -214,6 +214,7 @@ impl Errors {
             created_at: Some(START),
             incarnations: None,
             occurrences: occurrences.to_vec(),
+            unchanged: Vec::new(),
         });
         let report = Report { errors: errors.collect(), ..Report::default() };
         observer.pushed(START, &"service".into(), report);

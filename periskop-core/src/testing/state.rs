@@ -222,6 +222,7 @@ fn report() -> impl Strategy<Value = Report> {
                 created_at,
                 incarnations: None,
                 occurrences,
+                unchanged: Vec::new(),
             })
             .collect(),
         ..Report::default()

@@ -32,7 +32,15 @@ pub fn error() -> impl Strategy<Value = ReportedError> {
     )
         .prop_map(|(key, total_count, severity, created_at, incarnations, occurrences)| {
             let key = key.into();
-            ReportedError { key, total_count, severity, created_at, incarnations, occurrences }
+            ReportedError {
+                key,
+                total_count,
+                severity,
+                created_at,
+                incarnations,
+                occurrences,
+                unchanged: Vec::new(),
+            }
         })
 }
 

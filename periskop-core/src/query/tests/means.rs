@@ -69,6 +69,7 @@ impl Story {
             created_at: Some(if key == "Leak" { ago(30) } else { at }),
             incarnations: None,
             occurrences: vec![occurrence],
+            unchanged: Vec::new(),
         };
         let mut report = Report { errors: vec![error], ..Report::default() };
         if labels.is_empty() {

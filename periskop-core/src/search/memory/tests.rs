@@ -37,6 +37,7 @@ impl Made {
             created_at: Some(START),
             incarnations: None,
             occurrences,
+            unchanged: Vec::new(),
         };
         let report = Report { errors: vec![error], ..Report::default() };
         observer.pushed(START, &"service".into(), report);

@@ -172,6 +172,7 @@ impl Counter {
             created_at: dated.then_some(self.created_at),
             incarnations: None,
             occurrences: self.occurrences.clone(),
+            unchanged: Vec::new(),
         }
     }
 }

@@ -187,6 +187,7 @@ pub(super) fn error(key: &str, total_count: u64, occurrences: Vec<Occurrence>) -
         created_at: Some(START),
         incarnations: None,
         occurrences,
+        unchanged: Vec::new(),
     }
 }
 

@@ -183,6 +183,7 @@ impl Exported {
             created_at: sum.and_then(|sum| sum.created_at).or_else(|| Some(view.first_seen())),
             incarnations: Some(incarnations(now, view, LISTED)),
             occurrences: view.occurrences().map(|shown| shown.to_occurrence()).collect(),
+            unchanged: Vec::new(),
         }
     }
 

@@ -1,15 +1,18 @@
 //! What a target has told before, so that only what it says anew is read.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
 
+use hashbrown::HashSet;
+use memchr::memmem;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::parse::{Outline, Parser};
+use super::parse::{Document, ReadError, Slice};
+use super::recall::{Recall, Remembering, Source};
 use super::{Options, PayloadError};
 use crate::ids::AggregationKey;
-use crate::report::{Report, ReportedError};
+use crate::report::Report;
+#[cfg(doc)]
+use crate::report::ReportedError;
 use crate::time::Timestamp;
 
 /// Remembers the last good answers of one target of one service, as hashes: per source (the
@@ -17,8 +20,8 @@ use crate::time::Timestamp;
 /// send the same bytes and mean different counters.
 ///
 /// It is the owner's to [clear](Memo::clear) it when what was merged is no longer there (prune,
-/// forget, import, another service for the target) or is read otherwise (other [`Options`]), and
-/// not to use one target's memo for another.
+/// forget, import, another service for the target), is kept otherwise (more occurrences of each
+/// error) or is read otherwise (other [`Options`]), and not to use one target's memo for another.
 #[derive(Clone)]
 pub struct Memo {
     seed: u64,
@@ -26,21 +29,14 @@ pub struct Memo {
     sources: Vec<Source>,
 }
 
-#[derive(Clone)]
-struct Source {
-    target_uuid: Option<String>,
-    /// The hash of the whole body, if all of its errors are remembered and nothing was wrong.
-    body: Option<u128>,
-    /// By the hash of its slice of the body, from `{` to `}`.
-    errors: BTreeMap<u128, AggregationKey>,
-}
-
 impl Memo {
     /// How many instances may answer in turn behind one address.
     const SOURCES: usize = 32;
-    /// How many errors are remembered over all sources but the last one: a target that makes up a
-    /// new `target_uuid` each time gains nothing.
-    const ERRORS: usize = 10_000;
+    /// How much is remembered over all sources but the last one, in occurrences: a target that
+    /// makes up a new `target_uuid` each time gains nothing.
+    const WEIGHT: usize = 100_000;
+    /// How far from an end of a body its `target_uuid` is looked for.
+    const MARGIN: usize = 256;
 
     /// Remembers nothing yet. `seed` is random and secret, so that no target can make two slices
     /// with the same hash.
@@ -53,21 +49,42 @@ impl Memo {
         self.sources.clear();
     }
 
-    fn hash(&self, bytes: &[u8]) -> u128 {
-        xxh3_128_with_seed(bytes, self.seed)
-    }
-
     fn known(&self, target_uuid: Option<&str>) -> Option<&Source> {
         self.sources.iter().find(|source| source.target_uuid.as_deref() == target_uuid)
     }
 
+    /// Who is likely to have answered. The first or last thing that clients tell is who they are.
+    fn likely(&self, body: &[u8]) -> Option<&Source> {
+        let (last, others) = self.sources.split_last()?;
+        let margin = body.len().min(Self::MARGIN);
+        let ends = [&body[body.len() - margin..], &body[..margin]];
+        let names = |source: &&Source| {
+            let name = source.target_uuid.as_deref();
+            name.is_some_and(|name| {
+                ends.iter().any(|end| memmem::find(end, name.as_bytes()).is_some())
+            })
+        };
+        if others.is_empty() {
+            Some(last)
+        } else {
+            self.sources.iter().rev().find(names).or(Some(last))
+        }
+    }
+
     fn remember(&mut self, source: Source) {
         self.sources.retain(|other| other.target_uuid != source.target_uuid);
-        let mut errors: usize = self.sources.iter().map(|source| source.errors.len()).sum();
-        while self.sources.len() >= Self::SOURCES || errors > Self::ERRORS {
-            errors -= self.sources.remove(0).errors.len();
+        let mut weight: usize = self.sources.iter().map(Source::weight).sum();
+        while self.sources.len() >= Self::SOURCES || weight > Self::WEIGHT {
+            weight -= self.sources.remove(0).weight();
         }
         self.sources.push(source);
+    }
+
+    /// A source answers as it did last.
+    fn repeat(&mut self, target_uuid: Option<&str>) {
+        if let Some(i) = self.sources.iter().position(|s| s.target_uuid.as_deref() == target_uuid) {
+            self.sources[i..].rotate_left(1);
+        }
     }
 }
 
@@ -79,12 +96,14 @@ impl fmt::Debug for Memo {
 }
 
 /// Reads a payload like [`parse`](super::parse()), but only the errors that the same source's last
-/// answer at this target did not have byte for byte. The others are in [`Report::unchanged`], in no
-/// particular order.
+/// answer at this target did not have byte for byte, and of these only the occurrences that it did
+/// not have under the same key. The others are in [`Report::unchanged`], in no particular order, and
+/// in [`ReportedError::unchanged`].
 ///
 /// Not remembered, and so read each time, are errors that were skipped or gave a warning (it would
 /// be silenced), that hold a time too far ahead (it may be usable later), and those whose key comes
-/// twice in the payload (together they mean something else than one after the other).
+/// twice in the payload (together they mean something else than one after the other). Occurrences
+/// without a usable time or a severity of their own are read whenever their error is.
 ///
 /// # Errors
 ///
@@ -95,100 +114,99 @@ pub fn parse_changed(
     options: &Options,
     memo: &mut Memo,
 ) -> Result<Report, PayloadError> {
-    let body_hash = memo.hash(body);
-    if let Some(same) = memo.sources.iter().position(|source| source.body == Some(body_hash)) {
-        let source = memo.sources.remove(same);
-        let report = Report {
-            target_uuid: source.target_uuid.clone(),
-            unchanged: source.errors.values().cloned().collect(),
-            ..Report::default()
-        };
-        memo.sources.push(source);
+    let mut source = memo.likely(body);
+    let mut is_whole = source.is_none();
+    let (document, source, repeated) = loop {
+        let recall = Recall::new(memo.seed, source, body);
+        let document = Document::read(body, at, options, Some(recall))?;
+        let actual = memo.known(document.target_uuid.as_deref());
+        if is_whole {
+            let repeated = repeated_keys(&document.slices, None);
+            break (document, actual, repeated);
+        }
+        if source.map(std::ptr::from_ref) != actual.map(std::ptr::from_ref) {
+            // It was somebody else.
+            source = actual;
+            is_whole = source.is_none();
+        } else {
+            let repeated = repeated_keys(&document.slices, source);
+            if repeated.is_empty() && !document.is_ambiguous {
+                break (document, source, repeated);
+            }
+            (source, is_whole) = (None, true);
+        }
+    };
+
+    let mut report = Report { target_uuid: document.target_uuid, ..Report::default() };
+    let slices = document.slices;
+    let known = slices.iter().filter(|slice| matches!(slice, Slice::Known(_))).count();
+    if let Some(source) = source
+        && known == slices.len()
+        && known == source.len()
+    {
+        report.unchanged = source.keys().cloned().collect();
+        report.warnings = document.warnings.finish();
+        memo.repeat(report.target_uuid.as_deref());
         return Ok(report);
     }
-
-    let outline = Outline::of(body, options)?;
-    let mut parser = Parser::new(body, at, options);
-    parser.warnings = outline.warnings;
-    let known = memo.known(outline.target_uuid.as_deref());
-    let mut slices = Vec::with_capacity(outline.errors.len());
-    for place in outline.errors {
-        let hash = memo.hash(&body[place.clone()]);
-        slices.push(match known.and_then(|source| source.errors.get(&hash)) {
-            Some(key) => Slice::Known { hash, key: key.clone(), place },
-            None => Slice::read(&mut parser, hash, place)?,
-        });
-    }
-
-    let repeated = repeated_keys(&slices);
-    let mut report = Report { target_uuid: outline.target_uuid, ..Report::default() };
-    let mut errors = BTreeMap::new();
-    let mut is_complete = true;
+    let mut remembering = Remembering::new(memo.seed);
     for slice in slices {
-        let slice = match slice {
-            Slice::Known { hash, key, place } if repeated.contains(&key) => {
-                Slice::read(&mut parser, hash, place)?
-            }
-            other => other,
-        };
         match slice {
-            Slice::Known { hash, key, .. } => {
-                report.unchanged.push(key.clone());
-                errors.insert(hash, key);
+            Slice::Known(error) => {
+                let Some(source) = source else { continue };
+                report.unchanged.push(source.key(error).clone());
+                remembering.again(source, error);
             }
-            Slice::Read { error, remember } => {
-                match remember {
-                    Some(hash) if !repeated.contains(&error.key) => {
-                        errors.insert(hash, error.key.clone());
+            Slice::Read(ReadError { error, place, is_settled, occurrences }) => {
+                if is_settled && !repeated.contains(&error.key) {
+                    let slice = &body[place];
+                    let hash = xxh3_128_with_seed(slice, memo.seed);
+                    let same = source.and_then(|source| {
+                        let same = source.find(error.key.as_str())?;
+                        source.is(same, hash, slice.len()).then_some((source, same))
+                    });
+                    if let Some((source, same)) = same {
+                        report.unchanged.push(source.key(same).clone());
+                        remembering.again(source, same);
+                        continue;
                     }
-                    _ => is_complete = false,
+                    remembering.read(error.key.clone(), slice, hash, &occurrences);
                 }
                 report.errors.push(error);
             }
-            Slice::Skipped => {
-                is_complete = false;
-                report.skipped += 1;
-            }
+            Slice::Skipped => report.skipped += 1,
         }
     }
-    report.warnings = parser.warnings.finish();
-    let body = (is_complete && report.warnings.is_empty()).then_some(body_hash);
-    memo.remember(Source { target_uuid: report.target_uuid.clone(), body, errors });
+    report.warnings = document.warnings.finish();
+    let source = remembering.finish(report.target_uuid.as_deref());
+    memo.remember(source);
     Ok(report)
 }
 
-/// One error of the payload.
-enum Slice {
-    Known { hash: u128, key: AggregationKey, place: Range<usize> },
-    Read { error: ReportedError, remember: Option<u128> },
-    Skipped,
-}
-
-impl Slice {
-    fn read(
-        parser: &mut Parser<'_>,
-        hash: u128,
-        place: Range<usize>,
-    ) -> Result<Self, PayloadError> {
-        let warnings = parser.warnings.count();
-        parser.met_the_future = false;
-        let Some(error) = parser.error(place)? else { return Ok(Self::Skipped) };
-        let settled = !parser.met_the_future && parser.warnings.count() == warnings;
-        Ok(Self::Read { error, remember: settled.then_some(hash) })
-    }
-
-    fn key(&self) -> Option<&AggregationKey> {
-        match self {
-            Self::Known { key, .. } => Some(key),
-            Self::Read { error, .. } => Some(&error.key),
-            Self::Skipped => None,
+/// The keys that more than one of the errors have. `source` is the one that was recalled.
+fn repeated_keys(slices: &[Slice], source: Option<&Source>) -> HashSet<AggregationKey> {
+    let mut seen = vec![false; source.map_or(0, Source::len)];
+    let mut seen_first = HashSet::new();
+    let mut repeated = HashSet::new();
+    for slice in slices {
+        let (known, key) = match slice {
+            Slice::Known(error) => (Some(*error), source.map(|source| source.key(*error))),
+            Slice::Read(read) => {
+                let key = &read.error.key;
+                (source.and_then(|source| source.find(key.as_str())), Some(key))
+            }
+            Slice::Skipped => continue,
+        };
+        let Some(key) = key else { continue };
+        let again = match known {
+            Some(error) => std::mem::replace(&mut seen[error], true),
+            None => !seen_first.insert(key),
+        };
+        if again {
+            repeated.insert(key.clone());
         }
     }
-}
-
-fn repeated_keys(slices: &[Slice]) -> BTreeSet<AggregationKey> {
-    let mut seen = BTreeSet::new();
-    slices.iter().filter_map(Slice::key).filter(|key| !seen.insert(*key)).cloned().collect()
+    repeated
 }
 
 #[cfg(test)]
@@ -230,6 +248,37 @@ mod tests {
         let shuffled = payload("t", &[c, error("b", 2), a]);
         assert_eq!(read(&mut memo, &shuffled, NOW), (keys(&["b"]), keys(&["a", "c"])));
         assert_eq!(read(&mut memo, &first, NOW), (keys(&["b"]), keys(&["a", "c"])));
+    }
+
+    #[test]
+    fn of_a_changed_error_only_the_occurrences_that_are_new_are_read() {
+        let occurrence = |minute: u8, rest: &str| {
+            format!(r#"{{"timestamp":"2026-03-01T11:{minute:02}:00Z","uuid":"{minute}"{rest}}}"#)
+        };
+        let error = |count: usize, occurrences: &[String]| {
+            format!(
+                r#"{{"aggregation_key":"a","total_count":{count},"latest_errors":[{}]}}"#,
+                occurrences.join(" ,")
+            )
+        };
+        let rated = r#","severity":"info""#;
+        let (old, kept, new) = (occurrence(1, rated), occurrence(2, rated), occurrence(3, rated));
+        let unrated = occurrence(4, "");
+        let mut memo = Memo::new(7);
+        let mut read = |occurrences: &[String]| {
+            let body = payload("t", &[error(occurrences.len(), occurrences)]);
+            let report = parse_changed(&body, NOW, &Options::default(), &mut memo).unwrap();
+            let error = report.errors.into_iter().next().unwrap();
+            let names: Vec<_> = error.occurrences.into_iter().map(|o| o.name).collect();
+            (names.join(" "), error.unchanged.len())
+        };
+        // Given what was read once,
+        assert_eq!(read(&[old, kept.clone(), unrated.clone()]), ("1 2 4".to_owned(), 0));
+        // when one is new and one has gone, then that one is read, and what is not sure to mean
+        // the same as before.
+        assert_eq!(read(&[kept.clone(), unrated, new.clone(), kept.clone()]), ("4 3".into(), 2));
+        // Their order does not matter.
+        assert_eq!(read(&[new, kept]), (String::new(), 2));
     }
 
     #[test]

@@ -34,9 +34,12 @@ mod memo;
 mod occurrence;
 mod parse;
 mod reader;
+mod recall;
 mod text;
 mod writer;
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod properties;
 

@@ -1,20 +1,56 @@
 //! One occurrence: its exception with the causes, and the request it happened in.
 
 use std::mem::size_of;
+use std::ops::Range;
 
 use super::PayloadError;
 use super::limits::{Excerpt, HEADER_NAME_LENGTH, mark};
 use super::parse::{Parser, identity};
 use super::reader::{Kind, Reader, Value};
+use super::recall::KnownOccurrence;
 use crate::occurrence::{ContentHash, Exception, HttpContext, Occurrence, Severity};
+use crate::report::UnchangedOccurrence;
+use crate::time::Timestamp;
 
-impl Parser<'_> {
-    /// Reads `latest_errors`; notes the indices of those without a severity of their own.
+/// What is read of an error's `latest_errors`.
+#[derive(Default)]
+pub(super) struct Latest<'a> {
+    /// What the same error had when its source answered last.
+    pub(super) known: &'a [KnownOccurrence],
+    /// Those that were not known.
+    pub(super) occurrences: Vec<Occurrence>,
+    /// Of these the ones without a severity of their own: their aggregate's may come after them.
+    pub(super) unrated: Vec<usize>,
+    /// Those that were known.
+    pub(super) unchanged: Vec<UnchangedOccurrence>,
+    /// All that can be known next time.
+    pub(super) remembered: Vec<KnownOccurrence>,
+}
+
+impl Latest<'_> {
+    pub(super) fn clear(&mut self) {
+        self.occurrences.clear();
+        self.unrated.clear();
+        self.unchanged.clear();
+        self.remembered.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.occurrences.len() + self.unchanged.len()
+    }
+
+    fn recognise(&mut self, known: KnownOccurrence) {
+        self.unchanged.push(known.told());
+        self.remembered.push(known);
+    }
+}
+
+impl<'a> Parser<'a> {
+    /// Reads `latest_errors`, except for what is known.
     pub(super) fn occurrences(
         &mut self,
         reader: &mut Reader<'_>,
-        occurrences: &mut Vec<Occurrence>,
-        unrated: &mut Vec<usize>,
+        latest: &mut Latest<'a>,
     ) -> Result<(), PayloadError> {
         let kind = reader.kind()?;
         if kind != Kind::Array {
@@ -25,25 +61,60 @@ impl Parser<'_> {
             return Ok(());
         }
         let limit = self.options.limits.occurrences;
+        let mut next = 0;
         reader.enter();
         let mut first = true;
         while reader.next_element(&mut first)? {
             if reader.kind()? != Kind::Object {
                 let offset = reader.skip()?.start;
                 self.warnings.add(offset, "left out an occurrence that is no object");
-            } else if occurrences.len() == limit {
+            } else if latest.len() == limit {
                 let offset = reader.skip()?.start;
                 let what = format!("left out an occurrence: more than {limit} of one error");
                 self.warnings.add(offset, what);
             } else {
-                let (occurrence, severity) = self.occurrence(reader)?;
-                if severity.is_none() {
-                    unrated.push(occurrences.len());
+                let start = reader.offset();
+                let found = self.recall.as_mut().and_then(|recall| {
+                    recall.occurrence_at(self.body, start, latest.known, &mut next)
+                });
+                if let Some(known) = found {
+                    self.charge(size_of::<UnchangedOccurrence>(), start)?;
+                    reader.step_over(known.length());
+                    latest.recognise(known);
+                    continue;
                 }
-                occurrences.push(occurrence);
+                let (occurrence, severity) = self.occurrence(reader)?;
+                if let Some(known) = self.memorable(start..reader.offset(), &occurrence, severity) {
+                    if latest.known.contains(&known) {
+                        latest.recognise(known);
+                        continue;
+                    }
+                    latest.remembered.push(known);
+                }
+                if severity.is_none() {
+                    latest.unrated.push(latest.occurrences.len());
+                }
+                latest.occurrences.push(occurrence);
             }
         }
         Ok(())
+    }
+
+    /// What to remember of an occurrence: only of one that says the same wherever and whenever it
+    /// is read. Without a usable time of its own it depends on its aggregate's life, and without a
+    /// severity of its own on its aggregate's. (One that gave a warning is not remembered because
+    /// its whole aggregate is not.)
+    fn memorable(
+        &self,
+        place: Range<usize>,
+        occurrence: &Occurrence,
+        severity: Option<Severity>,
+    ) -> Option<KnownOccurrence> {
+        let recall = self.recall.as_ref()?;
+        let usable = Timestamp::YEAR_2000..=self.latest_usable();
+        let time = occurrence.time.filter(|time| usable.contains(time))?;
+        let length = place.len();
+        KnownOccurrence::new(recall.hash(&self.body[place]), length, time, severity?)
     }
 
     fn occurrence(

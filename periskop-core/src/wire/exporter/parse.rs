@@ -5,11 +5,13 @@ use std::mem::size_of;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::occurrence::Latest;
 use super::reader::{Kind, Reader, Value};
+use super::recall::{KnownOccurrence, Recall};
 use super::text::Text;
 use super::{COUNT_LIMIT, GO_ZERO_TIME, Options, PayloadError};
 use crate::ids::{AggregationKey, bounded};
-use crate::occurrence::{Occurrence, Severity};
+use crate::occurrence::Severity;
 use crate::report::{Report, ReportedError, ReportedIncarnation, ReportedLife, Warning};
 use crate::time::Timestamp;
 
@@ -20,38 +22,71 @@ use crate::time::Timestamp;
 /// A [`PayloadError`] if the payload as a whole cannot be used. Anything less costs itself and is
 /// told in [`Report::warnings`].
 pub fn parse(body: &[u8], at: Timestamp, options: &Options) -> Result<Report, PayloadError> {
-    let outline = Outline::of(body, options)?;
-    let mut parser = Parser::new(body, at, options);
-    parser.warnings = outline.warnings;
-    let mut report = Report { target_uuid: outline.target_uuid, ..Report::default() };
-    for place in outline.errors {
-        match parser.error(place)? {
-            Some(error) => report.errors.push(error),
-            None => report.skipped += 1,
+    let document = Document::read(body, at, options, None)?;
+    let mut report = Report {
+        target_uuid: document.target_uuid,
+        warnings: document.warnings.finish(),
+        ..Report::default()
+    };
+    for slice in document.slices {
+        match slice {
+            Slice::Read(read) => report.errors.push(read.error),
+            Slice::Skipped => report.skipped += 1,
+            // Of nothing nothing is known.
+            Slice::Known(_) => {}
         }
     }
-    report.warnings = parser.warnings.finish();
     Ok(report)
 }
 
-/// What a payload is made of: checked to the last byte, and nothing of its errors read yet.
-pub(super) struct Outline {
+/// A payload, read from the first byte to the last.
+pub(super) struct Document {
     pub(super) target_uuid: Option<String>,
-    /// The place of each aggregated error.
-    pub(super) errors: Vec<Range<usize>>,
+    /// One for each aggregated error.
+    pub(super) slices: Vec<Slice>,
     pub(super) warnings: Warnings,
+    /// Whether it has to be read without knowing anything.
+    pub(super) is_ambiguous: bool,
 }
 
-impl Outline {
-    pub(super) fn of(body: &[u8], options: &Options) -> Result<Self, PayloadError> {
+/// One error of a payload.
+pub(super) enum Slice {
+    /// An error of the source that was recalled: the one with that index.
+    Known(usize),
+    Read(ReadError),
+    /// Nothing can be counted for it.
+    Skipped,
+}
+
+/// An error that was read.
+pub(super) struct ReadError {
+    pub(super) error: ReportedError,
+    pub(super) place: Range<usize>,
+    /// Whether it says the same when it is read again: it gave no warning, and no time of it is too
+    /// far ahead to be used now.
+    pub(super) is_settled: bool,
+    /// Its occurrences, as far as they can be known again.
+    pub(super) occurrences: Vec<KnownOccurrence>,
+}
+
+impl Document {
+    /// Reads all of it, except for what `recall` knows.
+    pub(super) fn read(
+        body: &[u8],
+        at: Timestamp,
+        options: &Options,
+        recall: Option<Recall<'_>>,
+    ) -> Result<Self, PayloadError> {
         let limits = &options.limits;
         if body.len() > limits.payload_length {
             let (length, limit) = (body.len(), limits.payload_length);
             return Err(PayloadError::TooLong { length, limit });
         }
-        let mut outline =
-            Self { target_uuid: None, errors: Vec::new(), warnings: Warnings::default() };
+        let mut target_uuid = None;
+        let mut slices = Vec::new();
         let mut has_errors = false;
+        let mut warnings = Warnings::default();
+        let mut parser = Parser::new(body, at, options, recall);
         let mut reader = Reader::new(body);
         if body[reader.offset()..].trim_ascii().is_empty() {
             return Err(PayloadError::Empty);
@@ -68,20 +103,21 @@ impl Outline {
             match &*name.decode_about(32) {
                 "target_uuid" => {
                     let offset = reader.offset();
-                    outline.target_uuid = match reader.value()? {
+                    target_uuid = match reader.value()? {
                         Value::String(text) => identity(text),
                         Value::Null => None,
                         _ => {
-                            outline.warnings.add(offset, "`target_uuid` is no string");
+                            warnings.add(offset, "`target_uuid` is no string");
                             None
                         }
                     };
                 }
                 "aggregated_errors" => {
                     has_errors = true;
-                    outline.errors.clear();
+                    slices.clear();
+                    parser.begin();
                     match reader.kind()? {
-                        Kind::Array => outline.locate_errors(&mut reader, limits.errors)?,
+                        Kind::Array => parser.errors(&mut reader, &mut slices)?,
                         Kind::Null => reader.ignore()?,
                         Kind::Object | Kind::Other => {
                             let offset = reader.skip()?.start;
@@ -93,19 +129,11 @@ impl Outline {
             }
         }
         reader.end()?;
-        if has_errors { Ok(outline) } else { Err(PayloadError::NoErrors) }
-    }
-
-    fn locate_errors(&mut self, reader: &mut Reader<'_>, limit: usize) -> Result<(), PayloadError> {
-        reader.enter();
-        let mut first = true;
-        while reader.next_element(&mut first)? {
-            if self.errors.len() == limit {
-                return Err(PayloadError::TooManyErrors { offset: reader.offset(), limit });
-            }
-            self.errors.push(reader.skip()?);
+        if !has_errors {
+            return Err(PayloadError::NoErrors);
         }
-        Ok(())
+        let is_ambiguous = parser.recall.is_some_and(|recall| recall.is_ambiguous);
+        Ok(Self { target_uuid, slices, warnings: warnings.then(parser.warnings), is_ambiguous })
     }
 }
 
@@ -114,27 +142,78 @@ pub(super) struct Parser<'a> {
     pub(super) body: &'a [u8],
     pub(super) options: &'a Options,
     pub(super) warnings: Warnings,
+    /// What is known, if somebody wants to know what is new.
+    pub(super) recall: Option<Recall<'a>>,
     /// Whether a time was met, since somebody last reset this, that is too far ahead to be used
     /// now, but may be used when it is read again later.
-    pub(super) met_the_future: bool,
+    met_the_future: bool,
     at: Timestamp,
     memory: usize,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(body: &'a [u8], at: Timestamp, options: &'a Options) -> Self {
+    fn new(
+        body: &'a [u8],
+        at: Timestamp,
+        options: &'a Options,
+        recall: Option<Recall<'a>>,
+    ) -> Self {
         let warnings = Warnings::default();
-        Self { body, options, warnings, met_the_future: false, at, memory: 0 }
+        Self { body, options, warnings, recall, met_the_future: false, at, memory: 0 }
     }
 
-    /// Reads the aggregated error at `place`; `None`, with a warning, if nothing can be counted.
-    pub(super) fn error(
+    /// Begins with another list of errors.
+    fn begin(&mut self) {
+        self.warnings = Warnings::default();
+        self.memory = 0;
+    }
+
+    fn errors(
         &mut self,
-        place: Range<usize>,
+        reader: &mut Reader<'_>,
+        slices: &mut Vec<Slice>,
+    ) -> Result<(), PayloadError> {
+        let limit = self.options.limits.errors;
+        reader.enter();
+        let mut first = true;
+        while reader.next_element(&mut first)? {
+            if slices.len() == limit {
+                return Err(PayloadError::TooManyErrors { offset: reader.offset(), limit });
+            }
+            let start = reader.value_start();
+            let known = self.recall.as_mut().and_then(|recall| recall.error_at(self.body, start));
+            slices.push(match known {
+                Some((error, length)) => {
+                    reader.step_over(length);
+                    Slice::Known(error)
+                }
+                None => {
+                    let (warnings, mut occurrences) = (self.warnings.count(), Vec::new());
+                    self.met_the_future = false;
+                    match self.error(reader, &mut occurrences)? {
+                        None => Slice::Skipped,
+                        Some(error) => {
+                            let place = start..reader.offset();
+                            let is_settled =
+                                !self.met_the_future && self.warnings.count() == warnings;
+                            Slice::Read(ReadError { error, place, is_settled, occurrences })
+                        }
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads the next aggregated error; `None`, with a warning, if nothing can be counted.
+    fn error(
+        &mut self,
+        reader: &mut Reader<'_>,
+        remembered: &mut Vec<KnownOccurrence>,
     ) -> Result<Option<ReportedError>, PayloadError> {
-        let start = place.start;
-        let mut reader = Reader::within(self.body, place);
+        let start = reader.value_start();
         if reader.kind()? != Kind::Object {
+            reader.skip()?;
             self.warnings.add(start, "skipped an error that is no object");
             return Ok(None);
         }
@@ -143,28 +222,25 @@ impl<'a> Parser<'a> {
         let mut severity = None;
         let mut created_at = None;
         let mut incarnations = None;
-        let mut occurrences: Vec<Occurrence> = Vec::new();
-        // Those without a severity of their own: their aggregate's may come after them.
-        let mut unrated = Vec::new();
+        let mut latest = Latest::default();
         reader.enter();
         let mut first = true;
         while let Some(name) = reader.next_member(&mut first)? {
             match &*name.decode_about(32) {
                 "aggregation_key" => {
                     key = match reader.value()? {
-                        Value::String(text) => Some(AggregationKey::from(text.decode())),
+                        Value::String(text) => Some(self.key(text, &mut latest)),
                         _ => None,
                     };
                 }
                 "total_count" => total_count = whole(&reader.value()?, COUNT_LIMIT),
-                "severity" => severity = self.severity(&mut reader)?,
-                "created_at" => created_at = self.identity_time(&mut reader, "created_at")?,
+                "severity" => severity = self.severity(reader)?,
+                "created_at" => created_at = self.identity_time(reader, "created_at")?,
                 "latest_errors" => {
-                    occurrences.clear();
-                    unrated.clear();
-                    self.occurrences(&mut reader, &mut occurrences, &mut unrated)?;
+                    latest.clear();
+                    self.occurrences(reader, &mut latest)?;
                 }
-                "incarnations" => incarnations = self.incarnations(&mut reader)?,
+                "incarnations" => incarnations = self.incarnations(reader)?,
                 _ => reader.ignore()?,
             }
         }
@@ -180,13 +256,35 @@ impl<'a> Parser<'a> {
             return Ok(None);
         };
         let severity = severity.unwrap_or_default();
+        let Latest { mut occurrences, unrated, unchanged, remembered: known, .. } = latest;
         for index in unrated {
             occurrences[index].severity = severity;
         }
+        *remembered = known;
         self.charge(size_of::<ReportedError>() + key.as_str().len(), reader.offset())?;
-        let error =
-            ReportedError { key, total_count, severity, created_at, incarnations, occurrences };
-        Ok(Some(error))
+        Ok(Some(ReportedError {
+            key,
+            total_count,
+            severity,
+            created_at,
+            incarnations,
+            occurrences,
+            unchanged,
+        }))
+    }
+
+    /// An error's key, and what is known of its occurrences.
+    fn key(&mut self, text: Text<'_>, latest: &mut Latest<'a>) -> AggregationKey {
+        let text = text.decode();
+        let key = bounded(&text);
+        let Some(recall) = &mut self.recall else { return key.into() };
+        // Had they been looked for under another key, others might be known.
+        recall.is_ambiguous |= !latest.unchanged.is_empty();
+        latest.known = &[];
+        let Some(source) = recall.source else { return key.into() };
+        let Some(error) = source.find(&key) else { return key.into() };
+        latest.known = source.occurrences(error);
+        source.key(error).clone()
     }
 
     /// Accounts for what is about to be kept.
@@ -243,7 +341,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The latest time that is believed: clocks differ, but not by more than this.
-    fn latest_usable(&self) -> Timestamp {
+    pub(super) fn latest_usable(&self) -> Timestamp {
         self.at.plus(Duration::from_secs(300))
     }
 
@@ -391,8 +489,22 @@ impl Warnings {
     }
 
     /// How many there are so far.
-    pub(super) fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.first.len() + self.more
+    }
+
+    /// These and then those.
+    fn then(mut self, later: Self) -> Self {
+        let all = self.count() + later.count();
+        let room = Self::KEPT.saturating_sub(self.first.len());
+        if later.more > 0 {
+            self.last_offset = later.last_offset;
+        } else if let Some(last) = later.first.get(room..).and_then(<[_]>::last) {
+            self.last_offset = last.offset;
+        }
+        self.first.extend(later.first.into_iter().take(room));
+        self.more = all - self.first.len();
+        self
     }
 
     pub(super) fn finish(mut self) -> Vec<Warning> {

@@ -57,14 +57,20 @@ impl<'a> Reader<'a> {
         Self { bytes, at: if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 } }
     }
 
-    /// Reads one value of a document at its place.
-    pub(super) fn within(document: &'a [u8], place: Range<usize>) -> Self {
-        Self { bytes: &document[..place.end], at: place.start }
-    }
-
     /// Where the next byte is read.
     pub(super) fn offset(&self) -> usize {
         self.at
+    }
+
+    /// Where the next value begins.
+    pub(super) fn value_start(&mut self) -> usize {
+        self.skip_space();
+        self.at
+    }
+
+    /// Steps over a value that is known to be one, and to have that length.
+    pub(super) fn step_over(&mut self, length: usize) {
+        self.at += length;
     }
 
     /// What the next value is. An error where no value begins.

@@ -255,6 +255,7 @@ mod tests {
             created_at: Timestamp::parse("2018-09-13T16:23:30.63Z"),
             incarnations: None,
             occurrences,
+            unchanged: Vec::new(),
         }
     }
 

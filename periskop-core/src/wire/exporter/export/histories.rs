@@ -273,6 +273,7 @@ impl World {
             created_at: since,
             incarnations: None,
             occurrences: Vec::new(),
+            unchanged: Vec::new(),
         });
         let report = Report { target_uuid, errors: reported.collect(), ..Report::default() };
         let heard = self.exported.pushed(now, &mut self.observer, &"pushed".into(), report);

@@ -89,6 +89,7 @@ fn report(source: Option<&str>, since: Option<Timestamp>, count: u64) -> Report 
         created_at: since,
         incarnations: None,
         occurrences: vec![occurrence],
+        unchanged: Vec::new(),
     };
     let target_uuid = source.map(str::to_owned);
     Report { target_uuid, errors: vec![error], ..Report::default() }
