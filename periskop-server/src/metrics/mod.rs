@@ -277,6 +277,10 @@ fn build_info(page: &mut Page, started: Timestamp) {
         page.family("process_resident_memory_bytes", Kind::Gauge, "Memory in use.")
             .sample(&[], bytes);
     }
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        page.family("periskop_runtime_tasks", Kind::Gauge, "Tasks that have not ended yet.")
+            .sample(&[], runtime.metrics().num_alive_tasks());
+    }
 }
 
 fn targets(page: &mut Page, engine: &Engine) {
