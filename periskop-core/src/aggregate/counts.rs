@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::aggregate::Forgotten;
+use crate::aggregate::lives::Lives;
 use crate::ids::{ReplicaId, SourceId};
 use crate::merge::Merge;
 use crate::time::Timestamp;
@@ -178,8 +179,7 @@ pub struct Known {
 /// The tallies of one error, by incarnation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Sorted by incarnation.
-    known: Vec<Known>,
+    known: Lives,
     /// What they sum up to with nothing forgotten. An error may have a hundred thousand lives, and
     /// each change of one of them has the total shown anew.
     sum: u64,
@@ -210,14 +210,12 @@ impl Counts {
 
     /// What is known of one incarnation.
     pub fn get(&self, incarnation: &Incarnation) -> Option<&Known> {
-        self.find(incarnation).ok().map(|i| &self.known[i])
+        self.known.get(incarnation)
     }
 
     /// The incarnations of one source.
     pub fn of_source(&self, source: SourceId) -> &[Known] {
-        let from = self.known.partition_point(|k| k.incarnation.source < source);
-        let to = self.known.partition_point(|k| k.incarnation.source <= source);
-        &self.known[from..to]
+        self.known.of_source(source)
     }
 
     /// The present life of a source without `created_at`, as `observer` numbers them.
@@ -238,7 +236,7 @@ impl Counts {
     /// The same of any part of each incarnation's count.
     pub(crate) fn sum_of(&self, part: impl Fn(&Known) -> u64, forgotten: &Forgotten) -> u64 {
         self.known
-            .chunk_by(|a, b| a.incarnation.source == b.incarnation.source)
+            .by_source()
             .map(|lives| sum_of_lives(lives, &part, forgotten))
             .fold(0, u64::saturating_add)
     }
@@ -257,96 +255,63 @@ impl Counts {
 
     /// Puts what is known of one incarnation into an update that is being built.
     pub(crate) fn put(&mut self, known: Known) {
-        match self.find(&known.incarnation) {
-            Ok(i) => {
-                self.grow(i, known.tally);
-                self.known[i].age = self.known[i].age.max(known.age);
-            }
-            Err(i) => self.insert(i, known),
-        }
+        self.take(known);
     }
 
-    /// Joins a tally to the `i`th; whether it grew.
-    fn grow(&mut self, i: usize, tally: Tally) -> bool {
-        let before = self.known[i].tally.count();
-        if self.known[i].incarnation.observer().is_none() || tally.count() <= before {
-            let grew = self.known[i].tally.merge(tally);
-            self.sum = self.sum.saturating_add(self.known[i].tally.count() - before);
-            return grew;
-        }
-        let source = self.known[i].incarnation.source;
-        let before = self.numbered_total(source);
-        let grew = self.known[i].tally.merge(tally);
-        self.sum = self.sum.saturating_add(self.numbered_total(source) - before);
-        grew
-    }
-
-    /// Puts one that is not known yet where it belongs.
-    fn insert(&mut self, i: usize, known: Known) {
-        let count = known.tally.count();
-        let numbered = known.incarnation.observer().map(|_| known.incarnation.source);
-        let before = numbered.map(|source| self.numbered_total(source));
-        self.known.insert(i, known);
-        let more = match numbered.zip(before) {
-            Some((source, before)) => self.numbered_total(source) - before,
-            None => count,
+    /// Joins what is said of one incarnation; what is known of it then, if that is more than before.
+    fn take(&mut self, told: Known) -> Option<(Known, CountsGrowth)> {
+        let Incarnation { source, .. } = told.incarnation;
+        let numbered = told.incarnation.observer().is_some();
+        let before = if numbered { self.numbered_total(source) } else { 0 };
+        let Some(known) = self.known.get_mut(&told.incarnation) else {
+            self.known.insert(told);
+            let more = match numbered {
+                true => self.numbered_total(source) - before,
+                false => told.tally.count,
+            };
+            // Nothing is ever taken from a count, so that what is more than fits stays so.
+            self.sum = self.sum.saturating_add(more);
+            return Some((told, CountsGrowth { substance: true, ages: true }));
         };
-        // Nothing is ever taken from a count, so that what is more than fits stays so.
+        let count = known.tally.count;
+        let substance = known.tally.merge(told.tally);
+        let ages = told.age > known.age;
+        known.age = known.age.max(told.age);
+        let known = *known;
+        let more = match numbered {
+            true => self.numbered_total(source) - before,
+            false => known.tally.count - count,
+        };
         self.sum = self.sum.saturating_add(more);
+        (substance || ages).then_some((known, CountsGrowth { substance, ages }))
     }
 
     /// Forgets the incarnations that `keep` says false of.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Known) -> bool) {
         self.known.retain(keep);
-        self.known.shrink_to_fit();
         self.sum = self.sum_of(|known| known.tally.count, &Forgotten::default());
     }
 
     /// Says something else of every age.
     pub(crate) fn map_ages(&mut self, mut age: impl FnMut(&Known) -> Age) {
-        for known in &mut self.known {
-            known.age = age(known);
-        }
+        self.known.for_each_mut(|known| known.age = age(known));
     }
 
     pub(crate) fn join(&mut self, other: Self, delta: &mut Self) -> CountsGrowth {
-        let all = CountsGrowth { substance: true, ages: true };
         if self.known.is_empty() && !other.known.is_empty() {
             *self = other;
             delta.clone_from(self);
-            return all;
+            return CountsGrowth { substance: true, ages: true };
         }
         let mut growth = CountsGrowth::default();
-        for theirs in other.known {
-            match self.find(&theirs.incarnation) {
-                Ok(i) => {
-                    let grew = self.grow(i, theirs.tally);
-                    let ours = &mut self.known[i];
-                    let aged = theirs.age > ours.age;
-                    ours.age = ours.age.max(theirs.age);
-                    if grew || aged {
-                        delta.put(*ours);
-                    }
-                    growth.substance |= grew;
-                    growth.ages |= aged;
-                }
-                Err(i) => {
-                    self.known.reserve_exact(if self.known.len() == self.known.capacity() {
-                        1 + self.known.len() / 4
-                    } else {
-                        1
-                    });
-                    self.insert(i, theirs);
-                    delta.put(theirs);
-                    growth = all;
-                }
+        for theirs in other.known.into_sorted() {
+            if let Some((known, grew)) = self.take(theirs) {
+                delta.put(known);
+                growth.substance |= grew.substance;
+                growth.ages |= grew.ages;
             }
         }
         growth
-    }
-
-    fn find(&self, incarnation: &Incarnation) -> Result<usize, usize> {
-        self.known.binary_search_by(|k| k.incarnation.cmp(incarnation))
     }
 }
 

@@ -3,6 +3,7 @@
 mod counts;
 mod forgotten;
 mod latest;
+mod lives;
 mod series;
 mod triage;
 
