@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cut;
 pub mod database;
+pub mod fleet;
 pub mod gateway;
 pub mod process;
 pub mod prometheus;

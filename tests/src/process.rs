@@ -93,6 +93,18 @@ impl Process {
         said
     }
 
+    /// Waits until it has ended by itself; how it ended.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn ended(mut self) -> std::process::ExitStatus {
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.expect("a child can be waited for"),
+            Err(_) => panic!("the program does not end"),
+        }
+    }
+
     /// Ends it at once, without a chance to say goodbye, and waits until it is gone.
     ///
     /// # Panics
