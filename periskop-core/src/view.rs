@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::aggregate::{Action, Age, Aggregate, Counts, Known, Since, Standing, Status};
+use crate::aggregate::{Action, Age, Aggregate, Counts, Known, Since, Standing, Status, Width};
 use crate::ids::{AggregateId, AggregationKey, ServiceName};
 use crate::occurrence::Severity;
 use crate::state::{Source, State};
@@ -130,6 +130,11 @@ impl<'a> ErrorView<'a> {
     /// a quarter of an hour.
     pub(crate) fn newest_minute(self) -> Option<Timestamp> {
         self.aggregate.series.newest()
+    }
+
+    /// See [`crate::aggregate::Series`]: the newest buckets, number and count.
+    pub(crate) fn newest_buckets(self, width: Width, most: u32) -> &'a [(u32, u32)] {
+        self.aggregate.series.newest_buckets(width, most)
     }
 
     /// Whether any observer's series may have something from `from` on.

@@ -50,6 +50,11 @@ impl Width {
         }
     }
 
+    /// The number of the bucket that holds an instant; 0 for all before the epoch.
+    pub(crate) fn number(self, at: Timestamp) -> u32 {
+        number(at, self.secs().into())
+    }
+
     /// How many buckets are kept, counted back from the newest.
     pub const fn kept(self) -> u32 {
         match self {
@@ -139,6 +144,23 @@ impl Series {
             buckets[first..].iter().take_while(|(n, _)| *n <= to).map(|(_, c)| u64::from(*c)).sum()
         };
         self.0.iter().map(|(_, buckets)| within(buckets)).max().unwrap_or(0)
+    }
+
+    /// Of the `most` buckets up to the newest, those that are not empty, of the observer that saw
+    /// most in them: number and count.
+    pub(crate) fn newest_buckets(&self, width: Width, most: u32) -> &[(u32, u32)] {
+        let newest = self.0.iter().filter_map(|(_, buckets)| buckets.of(width).0.last()).max();
+        let first = newest.map_or(0, |(number, _)| number.saturating_sub(most - 1));
+        let mut best: (u64, &[(u32, u32)]) = (0, &[]);
+        for (_, buckets) in &self.0 {
+            let all = &buckets.of(width).0;
+            let late = &all[all.partition_point(|(number, _)| *number < first)..];
+            let sum = late.iter().map(|(_, count)| u64::from(*count)).sum();
+            if sum > best.0 {
+                best = (sum, late);
+            }
+        }
+        best.1
     }
 
     /// When the newest minute begins in which somebody saw something, of those that are kept.
@@ -256,6 +278,13 @@ impl Buckets {
             sparse.0.iter().map(move |(n, count)| (width, *n, *count)).collect::<Vec<_>>()
         };
         of(Width::Minute, &self.minutes).into_iter().chain(of(Width::Hour, &self.hours))
+    }
+
+    fn of(&self, width: Width) -> &Sparse {
+        match width {
+            Width::Minute => &self.minutes,
+            Width::Hour => &self.hours,
+        }
     }
 
     /// Every bucket that `step` wants, by the second at which it starts.

@@ -119,6 +119,14 @@ impl Standing {
             _ => self.unmuted,
         }
     }
+
+    /// When it changes by itself, if it does or did.
+    pub(crate) fn until(self) -> Option<Timestamp> {
+        match self.hidden {
+            Hidden::Until(until) => Some(until),
+            Hidden::Never | Hidden::Always => None,
+        }
+    }
 }
 
 impl Status {

@@ -9,15 +9,20 @@
 //! that is not listed there.
 
 mod entry;
+mod lately;
 mod listing;
 mod page;
+mod services;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 use hashbrown::HashMap;
 
 pub use listing::{BadCursor, Choice, Place, Sort, Wanted};
-pub use page::{Facets, Page};
+pub use page::Page;
+pub use services::Service;
+pub use tally::Facets;
 
 use crate::ids::AggregateId;
 use crate::observer::Pruned;
@@ -26,13 +31,17 @@ use crate::search::{ErrorNumber, ErrorSet, SearchIndex};
 use crate::state::{Delta, State};
 use crate::time::Timestamp;
 use crate::view::ErrorView;
-use entry::Entry;
+use entry::{Entry, Row};
+use lately::Lately;
+use services::Services;
 
 /// Which errors there are. See the [module](self).
 pub struct Catalogue {
     index: Box<dyn SearchIndex>,
-    /// By number.
+    /// By number, as are the entries. Apart, because all of them are looked at for each list.
+    rows: Vec<Option<Row>>,
     entries: Vec<Option<Entry>>,
+    services: Services,
     numbers: HashMap<AggregateId, ErrorNumber>,
     /// Numbers that stand for no error at present.
     free: Vec<ErrorNumber>,
@@ -44,7 +53,9 @@ impl Catalogue {
     pub fn new(index: impl SearchIndex + 'static) -> Self {
         Self {
             index: Box::new(index),
+            rows: Vec::new(),
             entries: Vec::new(),
+            services: Services::default(),
             numbers: HashMap::new(),
             free: Vec::new(),
             all: ErrorSet::new(),
@@ -103,9 +114,40 @@ impl Catalogue {
         query.find(&Followed { catalogue: self, state }, now)
     }
 
+    /// What the errors of each service are together, of those services that have any.
+    pub fn services(&self, now: Timestamp) -> Vec<Service<'_>> {
+        services::list(self, now)
+    }
+
+    /// Shows at most `most` errors to `look`, those whose numbers are not below `from`, and tells where
+    /// the next ones begin; `None` if there are none. For whoever wants to see all of them and not to
+    /// hold up what changes them: what comes or changes meanwhile is seen or not, nothing is seen twice.
+    pub fn some<'a>(
+        &'a self,
+        state: &'a State,
+        from: ErrorNumber,
+        most: usize,
+        mut look: impl FnMut(ErrorView<'a>),
+    ) -> Option<ErrorNumber> {
+        let entries = self.entries.get(from.index()..)?;
+        for entry in entries.iter().take(most).flatten() {
+            if let Some(error) = state.error(&entry.id) {
+                look(error);
+            }
+        }
+        let next = from.index().saturating_add(most);
+        let is_end = next >= self.entries.len();
+        u32::try_from(next).ok().filter(|_| !is_end).map(ErrorNumber)
+    }
+
     /// What is known of every error at a glance, by number.
     pub fn facts(&self, now: Timestamp) -> impl Iterator<Item = Facts<'_>> {
-        self.entries.iter().flatten().map(move |entry| entry.facts(now))
+        let known = self.rows.iter().zip(&self.entries);
+        known.filter_map(move |(row, entry)| Some(row.as_ref()?.facts(&entry.as_ref()?.id, now)))
+    }
+
+    fn row(&self, number: ErrorNumber) -> Option<&Row> {
+        self.rows.get(number.index())?.as_ref()
     }
 
     fn entry(&self, number: ErrorNumber) -> Option<&Entry> {
@@ -117,25 +159,37 @@ impl Catalogue {
         let Some(error) = state.error(&id) else {
             if let Some(number) = known {
                 self.numbers.remove(&id);
-                self.entries[number.index()] = None;
+                self.put(number, None);
                 self.all.remove(number);
                 self.index.remove(number);
                 self.free.push(number);
             }
             return;
         };
-        let number = known.unwrap_or_else(|| self.number(id));
-        self.entries[number.index()] = Some(Entry::of(error));
+        let number = known.unwrap_or_else(|| self.number(id.clone()));
+        let row = Row::of(error, self.services.number(&id.service));
+        let lately = Lately::of(error, &row);
+        self.put(number, Some((row, Entry { id, lately })));
         if has_new_texts || known.is_none() {
             self.index.update(number, error);
         }
     }
 
+    /// Puts what is known of an error now in place of what was.
+    fn put(&mut self, number: ErrorNumber, now: Option<(Row, Entry)>) {
+        let (row, entry) = now.unzip();
+        let before = std::mem::replace(&mut self.rows[number.index()], row);
+        let old = std::mem::replace(&mut self.entries[number.index()], entry);
+        let new = self.entries[number.index()].as_ref();
+        self.services.replace(number, before.zip(old.as_ref()), row.zip(new));
+    }
+
     /// A number for an error that has none.
     fn number(&mut self, id: AggregateId) -> ErrorNumber {
         let number = self.free.pop().unwrap_or_else(|| {
+            self.rows.push(None);
             self.entries.push(None);
-            let last = self.entries.len() - 1;
+            let last = self.rows.len() - 1;
             ErrorNumber(u32::try_from(last).expect("2^32 errors need more memory than there is"))
         });
         self.numbers.insert(id, number);
@@ -152,13 +206,9 @@ struct Followed<'a> {
 }
 
 impl<'a> Followed<'a> {
-    /// The entry of an error, and a look at it; none for what the state has let go of meanwhile.
-    fn entry(self, number: ErrorNumber) -> Option<&'a Entry> {
-        self.catalogue.entry(number)
-    }
-
-    fn error(self, entry: &Entry) -> Option<ErrorView<'a>> {
-        self.state.error(entry.id())
+    /// A look at an error; none at what the state has let go of meanwhile.
+    fn error(self, number: ErrorNumber) -> Option<ErrorView<'a>> {
+        self.state.error(&self.catalogue.entry(number)?.id)
     }
 }
 
@@ -172,11 +222,12 @@ impl Indexed for Followed<'_> {
     }
 
     fn facts(&self, number: ErrorNumber, now: Timestamp) -> Option<Facts<'_>> {
-        self.catalogue.entry(number).map(|entry| entry.facts(now))
+        let catalogue = self.catalogue;
+        Some(catalogue.row(number)?.facts(&catalogue.entry(number)?.id, now))
     }
 
     fn view(&self, number: ErrorNumber) -> Option<ErrorView<'_>> {
-        self.error(self.entry(number)?)
+        self.error(number)
     }
 
     fn state(&self) -> &State {

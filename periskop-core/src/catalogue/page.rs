@@ -3,15 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
-
 use super::Followed;
-use super::entry::Entry;
+use super::entry::Row;
 use super::listing::{Place, Sort, Wanted};
-use crate::aggregate::Status;
-use crate::ids::{AggregateId, ServiceName, SourceId};
-use crate::occurrence::Severity;
-use crate::query::{Facts, is_new};
+use super::tally::{Cells, Chosen, Facets};
+use crate::ids::{AggregateId, SourceId};
+use crate::search::{ErrorNumber, ErrorSet};
 use crate::time::Timestamp;
 use crate::view::ErrorView;
 
@@ -30,169 +27,203 @@ pub struct Page<'a> {
     pub next: Option<Place>,
 }
 
-/// How many errors there are for each choice, with the other choices as they are.
-#[derive(Clone, Debug, Default)]
-pub struct Facets<'a> {
-    /// By service.
-    pub services: BTreeMap<&'a ServiceName, usize>,
-    /// By severity, those without errors as well.
-    pub severities: BTreeMap<Severity, usize>,
-    /// By state, those without errors as well.
-    pub states: BTreeMap<Status, usize>,
-    /// Open and new; they are among the open ones.
-    pub new: usize,
-    /// By the value of the label that was asked for, among all that are wanted: an error is counted
-    /// once for each value that its instances have, under `""` where they have none.
-    pub label: BTreeMap<String, usize>,
-}
-
-/// An error that may come onto the page.
-struct Ranked<'a> {
-    rank: i128,
-    entry: &'a Entry,
-}
-
 pub(super) fn list<'a>(errors: Followed<'a>, wanted: &Wanted, now: Timestamp) -> Page<'a> {
-    let mut tally = Tally::new(wanted);
-    let mut ranked = Vec::new();
-    for number in wanted.query.find(&errors, now).iter() {
-        let Some(entry) = errors.entry(number) else { continue };
-        if !tally.count(&entry.facts(now), now) {
-            continue;
-        }
-        tally.count_label(errors, entry);
-        let one = Ranked { rank: rank(errors, entry, wanted.sort, now), entry };
-        let place = wanted.after.as_ref().map(|after| (after.rank, &after.id));
-        if place.is_none_or(|place| one.order(place, wanted) == Ordering::Greater) {
-            ranked.push(one);
-        }
-    }
-    let in_order = |a: &Ranked<'_>, b: &Ranked<'_>| a.order((b.rank, b.entry.id()), wanted);
-    let is_last = ranked.len() <= wanted.limit;
-    if !is_last {
-        ranked.select_nth_unstable_by(wanted.limit, in_order);
-        ranked.truncate(wanted.limit);
-    }
-    ranked.sort_unstable_by(in_order);
-    let end = ranked.last().filter(|_| !is_last);
+    let catalogue = errors.catalogue;
+    let chosen = Chosen::new(catalogue, wanted);
+    let mut cells = Cells::new(catalogue.services.len());
+    let mut labels = wanted.facet_label.as_deref().map(|label| LabelCounts::new(errors, label));
+    let mut best = Best::new(errors, wanted);
+    each(
+        errors,
+        wanted,
+        |number, row| {
+            if !chosen.counts(row) {
+                return;
+            }
+            let class = row.class(now);
+            cells.count(row, class);
+            if !chosen.has(row, class) {
+                return;
+            }
+            if let Some(labels) = &mut labels {
+                labels.count(number);
+            }
+            best.offer(number, rank(errors, number, row, wanted.sort, now));
+        },
+        now,
+    );
+    let (page, is_last) = best.finish();
+    let (total, occurrences) = cells.wanted(&chosen);
+    let end = page.last().filter(|_| !is_last);
+    let next = end.and_then(|one| Some((one.rank, catalogue.entry(one.number)?)));
     Page {
-        next: end.map(|one| Place { rank: one.rank, id: one.entry.id().clone() }),
-        errors: ranked.iter().filter_map(|one| errors.error(one.entry)).collect(),
-        total: tally.total,
-        occurrences: tally.occurrences,
-        facets: tally.facets(),
+        next: next.map(|(rank, entry)| Place { rank, id: entry.id.clone() }),
+        errors: page.iter().filter_map(|one| errors.error(one.number)).collect(),
+        total,
+        occurrences,
+        facets: Facets {
+            label: labels.map(LabelCounts::finish).unwrap_or_default(),
+            ..cells.facets(catalogue, &chosen)
+        },
     }
 }
 
 pub(super) fn all(errors: Followed<'_>, wanted: &Wanted, now: Timestamp) -> Vec<AggregateId> {
-    let mut tally = Tally::new(wanted);
-    let found = wanted.query.find(&errors, now);
-    let entries = found.iter().filter_map(|number| errors.entry(number));
-    let wanted = entries.filter(|entry| tally.count(&entry.facts(now), now));
-    wanted.map(|entry| entry.id().clone()).collect()
+    let chosen = Chosen::new(errors.catalogue, wanted);
+    let mut ids = Vec::new();
+    each(
+        errors,
+        wanted,
+        |number, row| {
+            if chosen.counts(row) && chosen.has(row, row.class(now)) {
+                ids.extend(errors.catalogue.entry(number).map(|entry| entry.id.clone()));
+            }
+        },
+        now,
+    );
+    ids
 }
 
-impl Ranked<'_> {
-    /// Where it stands against a place in the list.
-    fn order(&self, (rank, id): (i128, &AggregateId), wanted: &Wanted) -> Ordering {
-        let by_rank = self.rank.cmp(&rank);
-        let by_rank = if wanted.ascending { by_rank } else { by_rank.reverse() };
-        by_rank.then_with(|| self.entry.id().cmp(id))
+/// Shows every error that the query finds, by number.
+fn each(
+    errors: Followed<'_>,
+    wanted: &Wanted,
+    mut visit: impl FnMut(ErrorNumber, &Row),
+    now: Timestamp,
+) {
+    let found: ErrorSet;
+    let found = if wanted.query.is_empty() {
+        &errors.catalogue.all
+    } else {
+        found = wanted.query.find(&errors, now);
+        &found
+    };
+    for number in found.iter() {
+        if let Some(row) = errors.catalogue.row(number) {
+            visit(number, row);
+        }
     }
 }
 
 /// What an error is sorted by, as a whole number.
-fn rank(errors: Followed<'_>, entry: &Entry, sort: Sort, now: Timestamp) -> i128 {
-    let facts = entry.facts(now);
+fn rank(errors: Followed<'_>, number: ErrorNumber, row: &Row, sort: Sort, now: Timestamp) -> i128 {
     match sort {
-        Sort::LastSeen => facts.last_seen.as_micros().into(),
-        Sort::FirstSeen => facts.first_seen.as_micros().into(),
-        Sort::Count => facts.total.into(),
-        Sort::Rate if !entry.is_rated(now) => 0,
+        Sort::LastSeen => row.last_seen.as_micros().into(),
+        Sort::FirstSeen => row.first_seen.as_micros().into(),
+        Sort::Count => row.total.into(),
+        Sort::Rate if !row.is_rated(now) => 0,
         // Numbers that are not negative are in the order of their bits.
-        Sort::Rate => errors.error(entry).map_or(0, |error| error.rate(now).to_bits().into()),
+        Sort::Rate => errors.error(number).map_or(0, |error| error.rate(now).to_bits().into()),
     }
 }
 
-/// Counts errors as they come by.
-struct Tally<'a, 'w> {
+/// An error that may come onto the page.
+#[derive(Clone, Copy)]
+struct Ranked {
+    rank: i128,
+    number: ErrorNumber,
+}
+
+/// The first errors of a list, as they come by: never many more are kept than fill the page, and
+/// nearly all others cost one comparison.
+struct Best<'a, 'w> {
+    errors: Followed<'a>,
     wanted: &'w Wanted,
-    total: usize,
-    occurrences: u64,
-    services: HashMap<&'a ServiceName, usize>,
-    severities: BTreeMap<Severity, usize>,
-    states: BTreeMap<Status, usize>,
-    new: usize,
-    label: BTreeMap<&'a str, usize>,
+    /// A page and one more, to know whether it is the last; and as many that came after.
+    kept: Vec<Ranked>,
+    /// The last of what is kept, once that is more than a page: whatever is behind it is out.
+    last: Option<Ranked>,
 }
 
-impl<'a, 'w> Tally<'a, 'w> {
-    fn new(wanted: &'w Wanted) -> Self {
-        let severities = [Severity::Info, Severity::Warning, Severity::Error];
-        Self {
-            wanted,
-            total: 0,
-            occurrences: 0,
-            services: HashMap::new(),
-            severities: severities.map(|severity| (severity, 0)).into(),
-            states: Status::ALL.map(|status| (status, 0)).into(),
-            new: 0,
-            label: BTreeMap::new(),
+impl<'a, 'w> Best<'a, 'w> {
+    fn new(errors: Followed<'a>, wanted: &'w Wanted) -> Self {
+        Self { errors, wanted, kept: Vec::new(), last: None }
+    }
+
+    fn offer(&mut self, number: ErrorNumber, rank: i128) {
+        let one = Ranked { rank, number };
+        if self.last.is_some_and(|last| self.order(&one, &last) == Ordering::Greater) {
+            return;
+        }
+        if let Some(after) = &self.wanted.after
+            && self.against(&one, after.rank, &after.id) != Ordering::Greater
+        {
+            return;
+        }
+        self.kept.push(one);
+        if self.kept.len() > 2 * (self.wanted.limit + 1) {
+            self.cut(self.wanted.limit + 1);
+            self.last = self.kept.last().copied();
         }
     }
 
-    /// Counts an error, and tells whether it is wanted.
-    fn count(&mut self, facts: &Facts<'a>, now: Timestamp) -> bool {
-        let wanted = self.wanted;
-        if wanted.seen_since.is_some_and(|since| facts.last_seen < since) {
-            return false;
-        }
-        let service = wanted.services.is_empty() || wanted.services.contains(facts.service);
-        let severity = wanted.severities.is_empty() || wanted.severities.contains(&facts.severity);
-        let in_one = || wanted.states.iter().any(|choice| choice.has(facts, now));
-        let state = wanted.states.is_empty() || in_one();
-        if severity && state {
-            *self.services.entry(facts.service).or_default() += 1;
-        }
-        if service && state {
-            *self.severities.entry(facts.severity).or_default() += 1;
-        }
-        if service && severity {
-            *self.states.entry(facts.status).or_default() += 1;
-            self.new += usize::from(is_new(facts.status, facts.first_seen, now));
-        }
-        let is_wanted = service && severity && state;
-        if is_wanted {
-            self.total += 1;
-            self.occurrences = self.occurrences.saturating_add(facts.total);
-        }
-        is_wanted
+    /// The errors of the page in order, and whether there are no more.
+    fn finish(mut self) -> (Vec<Ranked>, bool) {
+        let is_last = self.kept.len() <= self.wanted.limit;
+        self.cut(self.wanted.limit);
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.sort_unstable_by(|a, b| self.order(a, b));
+        (kept, is_last)
     }
 
-    /// Counts the values that a wanted error has of the label that was asked for.
-    fn count_label(&mut self, errors: Followed<'a>, entry: &Entry) {
-        let Some(label) = &self.wanted.facet_label else { return };
-        let Some(error) = errors.error(entry) else { return };
+    /// Keeps the first `n`, of which the last one stands at the end.
+    fn cut(&mut self, n: usize) {
+        let mut kept = std::mem::take(&mut self.kept);
+        if let Some(last) = n.checked_sub(1)
+            && kept.len() > n
+        {
+            kept.select_nth_unstable_by(last, |a, b| self.order(a, b));
+        }
+        kept.truncate(n);
+        self.kept = kept;
+    }
+
+    fn order(&self, a: &Ranked, b: &Ranked) -> Ordering {
+        self.by_rank(a.rank, b.rank).then_with(|| self.id(a).cmp(&self.id(b)))
+    }
+
+    /// Where an error stands against a place in the list.
+    fn against(&self, one: &Ranked, rank: i128, id: &AggregateId) -> Ordering {
+        self.by_rank(one.rank, rank).then_with(|| self.id(one).cmp(&Some(id)))
+    }
+
+    fn by_rank(&self, a: i128, b: i128) -> Ordering {
+        if self.wanted.ascending { a.cmp(&b) } else { b.cmp(&a) }
+    }
+
+    fn id(&self, one: &Ranked) -> Option<&'a AggregateId> {
+        self.errors.catalogue.entry(one.number).map(|entry| &entry.id)
+    }
+}
+
+/// How many errors have which values of a label.
+struct LabelCounts<'a, 'w> {
+    errors: Followed<'a>,
+    label: &'w str,
+    values: BTreeMap<&'a str, usize>,
+}
+
+impl<'a, 'w> LabelCounts<'a, 'w> {
+    fn new(errors: Followed<'a>, label: &'w str) -> Self {
+        Self { errors, label, values: BTreeMap::new() }
+    }
+
+    fn count(&mut self, number: ErrorNumber) {
+        let Some(error) = self.errors.error(number) else { return };
         let value = |source: SourceId| {
-            let labels = errors.state.source(source).and_then(|source| source.labels());
-            labels.map_or("", |labels| labels.get(label))
+            let labels = self.errors.state.source(source).and_then(|source| source.labels());
+            labels.map_or("", |labels| labels.get(self.label))
         };
         let sources = error.counts().iter().filter(|known| known.tally.count() > 0);
         let mut values: Vec<&str> = sources.map(|known| value(known.incarnation.source)).collect();
         values.sort_unstable();
         values.dedup();
         for value in values {
-            *self.label.entry(value).or_default() += 1;
+            *self.values.entry(value).or_default() += 1;
         }
     }
 
-    fn facets(self) -> Facets<'a> {
-        Facets {
-            services: self.services.into_iter().collect(),
-            severities: self.severities,
-            states: self.states,
-            new: self.new,
-            label: self.label.into_iter().map(|(value, n)| (value.to_owned(), n)).collect(),
-        }
+    fn finish(self) -> BTreeMap<String, usize> {
+        self.values.into_iter().map(|(value, n)| (value.to_owned(), n)).collect()
     }
 }

@@ -108,7 +108,65 @@ impl World {
         });
         all.collect()
     }
+
+    /// Of each service: errors by state, new ones, the worst severity, the rate, and the hours.
+    fn services(&self) -> BTreeMap<ServiceName, Glance> {
+        let all = self.catalogue.services(self.now).into_iter().map(|service| {
+            let states = Status::ALL.map(|status| service.count(status));
+            let hours = service.hours.clone();
+            let rate = (service.rate * 15.0).round();
+            (service.name.clone(), (states, service.new, service.severity, rate, hours))
+        });
+        all.collect()
+    }
+
+    /// The same, looked at error by error.
+    fn naive_services(&self) -> BTreeMap<ServiceName, Glance> {
+        let mut services = BTreeMap::new();
+        for error in self.observer.state().errors() {
+            let nothing = || ([0; 4], 0, Severity::Info, 0.0, vec![0; Service::HOURS]);
+            let sum = services.entry(error.service().clone()).or_insert_with(nothing);
+            let status = error.status(self.now);
+            sum.0[Status::ALL.iter().position(|known| *known == status).unwrap()] += 1;
+            sum.1 += usize::from(crate::query::is_new(status, error.first_seen(), self.now));
+            if matches!(status, Status::Open | Status::Regressed) {
+                sum.2 = sum.2.max(error.severity());
+                sum.3 += (error.rate(self.now) * 15.0).round();
+                let from = self.now.minus(Service::HOUR * 23);
+                let day = error.series(from, from.plus(Service::HOUR * 25), Service::HOUR);
+                sum.4.iter_mut().zip(day).for_each(|(sum, (_, n))| *sum += n);
+            }
+        }
+        services
+    }
+
+    /// All that is wanted, page after page.
+    fn paged(&self, wanted: &Wanted) -> Vec<AggregateId> {
+        let mut wanted = wanted.clone();
+        let mut ids = Vec::new();
+        loop {
+            let page = self.list(&wanted);
+            assert!(page.errors.len() <= wanted.limit);
+            ids.extend(page.errors.iter().map(|error| error.id()));
+            let Some(next) = page.next else { return ids };
+            wanted.after = Some(next);
+        }
+    }
+
+    /// The same, sorted as a whole.
+    fn naive_order(&self, wanted: &Wanted) -> Vec<AggregateId> {
+        let rank = |error: &ErrorView<'_>| match wanted.sort {
+            Sort::Count => i128::from(error.total()),
+            _ => i128::from(error.last_seen().as_micros()),
+        };
+        let mut all: Vec<_> = self.observer.state().errors().collect();
+        let direction = if wanted.ascending { 1 } else { -1 };
+        all.sort_by_key(|error| (direction * rank(error), error.id()));
+        all.into_iter().map(|error| error.id()).collect()
+    }
 }
+
+type Glance = ([usize; 4], usize, Severity, f64, Vec<u64>);
 
 use Severity::{Error, Info, Warning};
 
@@ -246,6 +304,35 @@ fn what_is_pruned_leaves_and_its_number_is_used_again() {
 }
 
 #[test]
+fn the_first_of_many_are_found_whatever_order_they_come_in() {
+    let mut world = World::new();
+    world.pass(1);
+    let keys: Vec<String> = (0..500).map(|n| format!("k{:03}", (n * 7) % 500)).collect();
+    let counts = (0..500).map(|n| ((n * 13) % 97) as u64 + 1);
+    let all: Vec<_> = keys.iter().zip(counts).map(|(k, n)| (k.as_str(), n, Error)).collect();
+    world.scrape("web", "a", &all);
+    for ascending in [false, true] {
+        for limit in [1, 7, 100, 1_000] {
+            let wanted = Wanted { sort: Sort::Count, ascending, limit, ..Wanted::default() };
+            assert_eq!(world.paged(&wanted), world.naive_order(&wanted), "{ascending} {limit}");
+        }
+    }
+}
+
+#[test]
+fn all_can_be_seen_some_at_a_time() {
+    let mut world = world();
+    world.act("web", "two", Act::Forget);
+    let (mut seen, mut from) = (Vec::new(), Some(ErrorNumber(0)));
+    while let Some(first) = from {
+        let state = world.observer.state();
+        from = world.catalogue.some(state, first, 2, |error| seen.push(error.id()));
+    }
+    seen.sort();
+    assert_eq!(seen, world.observer.state().errors().map(|e| e.id()).collect::<Vec<_>>());
+}
+
+#[test]
 fn another_text_is_no_cursor() {
     for text in ["", "zz", "5", "5b5d", "ü", "3120", "312032206162", "3020393920"] {
         assert_eq!(
@@ -306,6 +393,11 @@ proptest! {
                 Step::Anew => world.catalogue.take_all(world.observer.state()),
             }
             prop_assert_eq!(world.known(), world.naive());
+            prop_assert_eq!(world.services(), world.naive_services());
+            for (sort, ascending, limit) in [(Sort::LastSeen, false, 1), (Sort::Count, true, 2)] {
+                let wanted = Wanted { sort, ascending, limit, ..Wanted::default() };
+                prop_assert_eq!(world.paged(&wanted), world.naive_order(&wanted));
+            }
             let (state, now) = (world.observer.state(), world.now);
             for query in ["one", "message:b", "\"two a 3\"", "zone OR three", "label.zone:a", "rate:>0"] {
                 let query = Query::parse(query).unwrap();

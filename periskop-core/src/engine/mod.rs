@@ -20,14 +20,17 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 pub use messages::{Event, Health, Output, ScrapeFailure, ScrapeRequest, ScrapeResult};
-pub use service::{ServiceView, TargetStatus, TargetView};
+pub use service::{Healths, ServiceView, TargetStatus, TargetView};
 
 use crate::aggregate::{Act, ActionId, Status};
 use crate::ids::{AggregateId, ServiceName};
 use crate::observer::{Observer, Settings, UnknownError};
 use crate::report::Report;
 use crate::state::{Delta, State};
-use crate::target::{Labels, PoolChange, ProviderId, Schedule, ServiceSpec, TargetGroup, TargetId};
+use crate::target::{
+    Labels, PoolChange, ProviderId, Schedule, ServiceSpec, TargetGroup, TargetId,
+    TargetLimitExceeded,
+};
 use crate::time::Timestamp;
 use service::Service;
 
@@ -381,7 +384,7 @@ impl Engine {
             departed.extend(service.leave(target.id()));
         }
         match service.pool.over_limit() {
-            Some(excess) => self.halt(name, &ScrapeFailure::new(excess.to_string())),
+            Some(excess) => self.halt(name, &excess, &change.added),
             None if mem::take(&mut service.halted) => self.resume(now, name),
             None => {
                 for id in change.added {
@@ -399,17 +402,28 @@ impl Engine {
         }
     }
 
-    /// Has none of a service's targets scraped, and says so of each.
-    fn halt(&mut self, name: &ServiceName, failure: &ScrapeFailure) {
+    /// Has none of a service's targets scraped, and says so of each that it was not said of.
+    /// While there are too many, nothing changes for those that were told, but their number.
+    fn halt(&mut self, name: &ServiceName, excess: &TargetLimitExceeded, added: &[TargetId]) {
         let Some(service) = self.services.get_mut(name) else { return };
-        service.halted = true;
-        for (id, scraped) in &mut service.targets {
-            self.schedule.cancel(*id);
+        let failure = ScrapeFailure::new(excess.to_string());
+        let was_halted = mem::replace(&mut service.halted, true);
+        let told = service.limit_told.replace(excess.limit);
+        let ids: Vec<TargetId> = match was_halted && told == Some(excess.limit) {
+            true => added.to_vec(),
+            false => service.targets.keys().copied().collect(),
+        };
+        for id in ids {
+            self.schedule.cancel(id);
+            let Some(scraped) = service.targets.get_mut(&id) else { continue };
             scraped.status.last_error = Some(failure.clone());
-            if mem::replace(&mut scraped.status.health, Health::Down) != Health::Down {
+            let before = mem::replace(&mut scraped.status.health, Health::Down);
+            service.healths.leave(before);
+            service.healths.enter(Health::Down);
+            if before != Health::Down {
                 self.outputs.push_back(Output::Event(Event::Target {
                     service: name.clone(),
-                    target: *id,
+                    target: id,
                     url: Arc::clone(&scraped.url),
                     health: Health::Down,
                     failure: Some(failure.clone()),
@@ -422,7 +436,9 @@ impl Engine {
     fn resume(&mut self, now: Timestamp, name: &ServiceName) {
         let Some(service) = self.services.get_mut(name) else { return };
         for scraped in service.targets.values_mut() {
+            service.healths.leave(scraped.status.health);
             scraped.status.health = Health::Unknown;
+            service.healths.enter(Health::Unknown);
             scraped.status.last_error = None;
         }
         for target in service.pool.targets() {

@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 pub(super) struct Service {
     pub(super) pool: Pool,
     pub(super) targets: HashMap<TargetId, Scraped>,
+    /// How many of the targets are in each health.
+    pub(super) healths: Healths,
     /// How many targets share a URL. The state knows a target by its URL.
     urls: HashMap<Arc<str>, usize>,
     pub(super) failing: BTreeMap<ProviderId, String>,
@@ -26,6 +28,8 @@ pub(super) struct Service {
     pub(super) memo_epoch: u64,
     /// Whether none may be scraped since there are too many.
     pub(super) halted: bool,
+    /// The limit that its targets say they are over.
+    pub(super) limit_told: Option<usize>,
 }
 
 /// What the engine keeps of a target.
@@ -42,10 +46,12 @@ impl Service {
         Self {
             pool: Pool::new(spec),
             targets: HashMap::new(),
+            healths: Healths::default(),
             urls: HashMap::new(),
             failing: BTreeMap::new(),
             memo_epoch,
             halted: false,
+            limit_told: None,
         }
     }
 
@@ -58,13 +64,15 @@ impl Service {
         };
         self.urls.insert(Arc::clone(&url), sharing + 1);
         let status = TargetStatus::default();
+        self.healths.enter(status.health);
         self.targets.insert(id, Scraped { url: Arc::clone(&url), status, memo_epoch });
         (sharing == 0).then_some(url)
     }
 
     /// Keeps a target no longer; its URL if no other target has it.
     pub(super) fn leave(&mut self, id: TargetId) -> Option<Arc<str>> {
-        let url = self.targets.remove(&id)?.url;
+        let Scraped { url, status, .. } = self.targets.remove(&id)?;
+        self.healths.leave(status.health);
         let sharing = self.urls.get_mut(&url)?;
         *sharing -= 1;
         if *sharing > 0 {
@@ -96,6 +104,8 @@ impl Service {
                 status.failures += 1;
             }
         }
+        self.healths.leave(before);
+        self.healths.enter(status.health);
         (status.health != before).then(|| Event::Target {
             service: self.pool.spec().name.clone(),
             target: result.target,
@@ -112,6 +122,46 @@ impl Service {
     /// The URLs of its targets, each once.
     pub(super) fn urls(&self) -> impl Iterator<Item = &str> {
         self.urls.keys().map(|url| &**url)
+    }
+}
+
+/// How many targets are in each health: counted as it changes, for nobody wants to look at ten
+/// thousand targets to say how many are up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Healths {
+    /// Not tried yet.
+    pub unknown: usize,
+    /// Up.
+    pub up: usize,
+    /// Down.
+    pub down: usize,
+}
+
+impl Healths {
+    /// How many are in this health.
+    pub const fn of(self, health: Health) -> usize {
+        match health {
+            Health::Unknown => self.unknown,
+            Health::Up => self.up,
+            Health::Down => self.down,
+        }
+    }
+
+    pub(super) fn enter(&mut self, health: Health) {
+        *self.count(health) += 1;
+    }
+
+    pub(super) fn leave(&mut self, health: Health) {
+        let count = self.count(health);
+        *count = count.saturating_sub(1);
+    }
+
+    fn count(&mut self, health: Health) -> &mut usize {
+        match health {
+            Health::Unknown => &mut self.unknown,
+            Health::Up => &mut self.up,
+            Health::Down => &mut self.down,
+        }
     }
 }
 
@@ -152,6 +202,11 @@ impl<'a> ServiceView<'a> {
     /// How many targets it has.
     pub fn target_count(self) -> usize {
         self.0.pool.len()
+    }
+
+    /// How many of them are in each health.
+    pub fn healths(self) -> Healths {
+        self.0.healths
     }
 
     /// What was found and is not scraped. There may be many; see [`Pool::dropped`].
