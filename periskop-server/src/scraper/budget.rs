@@ -1,8 +1,8 @@
 //! How many bodies are read at once, and how much memory they take together.
 //!
 //! A body is read in the *fast lane*: so many at once that neither connections nor memory add up.
-//! One that takes longer than a second leaves the lane, so that targets that drip cannot hold up
-//! the others. Whatever lane it is in, each further mebibyte of it is taken from a budget, of
+//! One of which nothing comes for a fifth of a second, or that takes longer than a second, leaves the
+//! lane, so that targets that hang or drip cannot hold up the others. Whatever lane it is in, each further mebibyte of it is taken from a budget, of
 //! which one service can use half: a fast body waits for it, a slow one is given up, for what it
 //! holds it holds for long.
 
@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout_at};
 const FAST: usize = 64;
 /// How long a body may stay there.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing may come of it meanwhile.
+const STALLED_AFTER: Duration = Duration::from_millis(200);
 /// What a body may take before it needs the budget.
 const FREE: usize = 1 << 20;
 const MEBIBYTE: usize = 1 << 20;
@@ -68,9 +70,9 @@ pub(super) struct Ticket {
 pub(super) struct NoRoom;
 
 impl Ticket {
-    /// When this body has to leave the fast lane; `None` once it has.
+    /// When this body has to leave the fast lane if nothing comes of it from now on; `None` once it has.
     pub(super) fn leave_at(&self) -> Option<Instant> {
-        self.place.as_ref().map(|_| self.slow_at)
+        self.place.as_ref().map(|_| self.slow_at.min(Instant::now() + STALLED_AFTER))
     }
 
     /// Leaves the fast lane to somebody else.
@@ -87,8 +89,8 @@ impl Ticket {
                 let large = large.acquire_owned().await.map_err(|_| NoRoom)?;
                 Ok((share, large))
             };
-            let until = if self.place.is_some() { self.slow_at } else { Instant::now() };
-            let granted = timeout_at(until, both).await.unwrap_or(Err(NoRoom));
+            // What is slow already asks once.
+            let granted = timeout_at(self.slow_at, both).await.unwrap_or(Err(NoRoom));
             self.held.push(granted?);
         }
         Ok(())
@@ -115,8 +117,18 @@ mod tests {
         });
         tokio::select! {
             _ = futures_util::future::join_all(drippers) => unreachable!(),
-            _ = budget.enter(&share) => assert_eq!(begun.elapsed(), SLOW_AFTER),
+            _ = budget.enter(&share) => assert_eq!(begun.elapsed(), STALLED_AFTER),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_which_something_comes_all_the_time_leaves_the_lane_after_a_second() {
+        let ticket = Budget::new().enter(&Budget::new().share(0)).await;
+        let begun = Instant::now();
+        while ticket.leave_at().unwrap() > Instant::now() {
+            tokio::time::sleep(STALLED_AFTER / 2).await;
+        }
+        assert_eq!(begun.elapsed(), SLOW_AFTER);
     }
 
     #[tokio::test(start_paused = true)]

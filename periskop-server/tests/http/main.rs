@@ -6,6 +6,7 @@ mod access;
 mod changes;
 mod events;
 mod https;
+mod hung;
 mod lifecycle;
 mod reference;
 mod support;
