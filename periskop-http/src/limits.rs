@@ -20,7 +20,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long an HTTP/2 connection may be without a request, 60 s.
     pub idle_timeout: Duration,
-    /// How long requests may go on once the listener is to stop, 5 s.
+    /// How long requests may go on once the listener is to stop, 1 s: answers are made in
+    /// milliseconds, and who does not read theirs is not to delay an exit.
     pub grace: Duration,
 }
 
@@ -33,7 +34,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
-            grace: Duration::from_secs(5),
+            grace: Duration::from_secs(1),
         }
     }
 }

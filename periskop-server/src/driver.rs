@@ -55,6 +55,9 @@ pub(crate) enum Message {
     },
     /// There is another configuration.
     Configure { config: Arc<Config>, answer: Answer },
+    /// It will be time to go: nothing is scraped any more, and what is known is stored. Who still has
+    /// a request under way may act.
+    Wind,
     /// It is time to go.
     Stop { answer: Answer },
 }
@@ -74,6 +77,8 @@ pub(crate) struct Driver {
     scrapes: JoinSet<Scrape>,
     /// Whose scrape a task is.
     under_way: HashMap<Id, ScrapeRequest>,
+    /// Whether nothing is scraped any more.
+    is_winding: bool,
 }
 
 impl Driver {
@@ -100,6 +105,7 @@ impl Driver {
             early: Vec::new(),
             scrapes: JoinSet::new(),
             under_way: HashMap::new(),
+            is_winding: false,
         }
     }
 
@@ -129,7 +135,13 @@ impl Driver {
                     Some(message) => self.take(message),
                     None => return self.stop(None).await,
                 },
-                Some(ended) = self.scrapes.join_next_with_id() => self.take_scrape(ended),
+                Some(ended) = self.scrapes.join_next_with_id() => {
+                    self.take_scrape(ended);
+                    // Those that have ended meanwhile cost no turn of their own.
+                    while let Some(ended) = self.scrapes.try_join_next_with_id() {
+                        self.take_scrape(ended);
+                    }
+                }
                 news = news_of(&mut self.store) => self.take_news(news?),
                 () = tokio::time::sleep(until_due.min(LONGEST_SLEEP)) => {}
             }
@@ -138,7 +150,8 @@ impl Driver {
                 next_cleaning = now.plus(CLEANING);
                 self.forget_departed();
             }
-            if self.handle.read(Engine::poll_timeout).is_some_and(|due| due <= now) {
+            // What has become due since is asked for in the next turn.
+            if due.is_some_and(|due| due <= now) {
                 self.handle.write(|engine| engine.handle_timeout(now));
             }
         }
@@ -160,10 +173,9 @@ impl Driver {
         let now = clock::now();
         let settings = self.handle.config().state;
         let observer = Observer::restore(id, settings, now, state);
-        self.handle.change(|engine, catalogue| {
-            *engine = Engine::new(observer, now);
-            catalogue.take_all(engine.state());
-        });
+        let mut engine = Engine::new(observer, now);
+        self.handle.change(|known, _| std::mem::swap(known, &mut engine));
+        self.list_anew();
         Ok(TakenUp::Everything)
     }
 
@@ -182,8 +194,17 @@ impl Driver {
         }
     }
 
+    /// Scrapes end where they are; what was answered is taken.
+    fn wind(&mut self) {
+        self.is_winding = true;
+        self.scrapes.abort_all();
+    }
+
     async fn stop(&mut self, asked: Option<Answer>) -> Result<(), StorageError> {
-        self.scrapes.shutdown().await;
+        self.wind();
+        while let Some(ended) = self.scrapes.join_next_with_id().await {
+            self.take_scrape(ended);
+        }
         self.do_what_follows();
         let stopped = match self.store.take() {
             Some(store) => store.finish(STOP_WITHIN).await,
@@ -222,6 +243,14 @@ impl Driver {
                 self.handle.set_config(config);
                 let _ = answer.send(());
             }
+            Message::Wind => {
+                self.wind();
+                if let Some(store) = &self.store {
+                    let journal = store.journal().clone();
+                    // Begins to write now, while requests under way end.
+                    tokio::spawn(async move { journal.durable().await });
+                }
+            }
             Message::Stop { .. } => {}
         }
     }
@@ -247,15 +276,23 @@ impl Driver {
             self.take_told(failure);
         }
         let now = clock::now();
-        self.handle.change(|engine, catalogue| {
+        let kept = self.handle.change(|engine, _| {
             let kept = engine.observer().settings().occurrences_per_error;
             engine.handle_settings(now, config.state);
-            if config.state.occurrences_per_error != kept {
-                catalogue.take_all(engine.state());
-            }
             engine.handle_services(now, specs);
+            kept
         });
+        if config.state.occurrences_per_error != kept {
+            self.list_anew();
+        }
         self.forget_departed();
+    }
+
+    /// Lists everything anew. Takes a while, in which others read on: nothing changes but here.
+    fn list_anew(&self) {
+        let mut catalogue = self.handle.read(|engine| Handle::catalogue_of(engine.state()));
+        // What it takes the place of goes when nobody waits for it any more.
+        self.handle.change(|_, known| std::mem::swap(known, &mut catalogue));
     }
 
     fn take_told(&mut self, told: Told) {
@@ -263,7 +300,11 @@ impl Driver {
         let Told { service, provider, mechanism, outcome } = told;
         match outcome {
             Ok(groups) => {
-                self.handle.write(|engine| engine.handle_groups(now, &service, provider, groups));
+                // Lists tell how many instances there are, and which labels.
+                let take = |engine: &mut Engine| {
+                    engine.handle_groups(now, &service, provider, groups);
+                };
+                self.handle.change(|engine, _| take(engine));
             }
             Err(error) => {
                 self.handle.metrics().discovery_failed(mechanism);
@@ -282,6 +323,10 @@ impl Driver {
     fn take_scrape(&mut self, ended: Result<(Id, Scrape), JoinError>) {
         let (id, scrape) = match ended {
             Ok((id, scrape)) => (id, scrape),
+            Err(error) if error.is_cancelled() => {
+                self.under_way.remove(&error.id());
+                return;
+            }
             Err(error) => {
                 self.handle.collector().report(&error);
                 (error.id(), Scrape::failed(Failure::Internal))
@@ -331,6 +376,8 @@ impl Driver {
                 }
                 Output::CrowdedOut(gone) => self.note_pruned(gone),
                 Output::Event(event) => {
+                    // Pages tell how many instances are up.
+                    self.handle.answers().clear();
                     tell(&event);
                     self.handle.tell(&event);
                 }
@@ -357,6 +404,9 @@ impl Driver {
     }
 
     fn scrape(&mut self, request: ScrapeRequest) {
+        if self.is_winding {
+            return;
+        }
         let scraper = Arc::clone(&self.scraper);
         let what = request.clone();
         let task = self.scrapes.spawn(async move { scraper.scrape(&what, clock::now).await });
@@ -415,6 +465,7 @@ async fn refuse_until_stopped(
                 handle.set_config(config);
                 let _ = answer.send(());
             }
+            Some(Message::Wind) => {}
             Some(Message::Stop { answer }) => return Some(answer),
             None => return None,
         }

@@ -9,17 +9,20 @@ use periskop_client::Collector;
 use periskop_core::aggregate::Act;
 use periskop_core::catalogue::{Catalogue, Wanted};
 use periskop_core::engine::{Engine, Event};
-use periskop_core::search::MemoryIndex;
-use periskop_core::{AggregateId, Timestamp};
+use periskop_core::search::{ErrorNumber, MemoryIndex};
+use periskop_core::view::ErrorView;
+use periskop_core::{AggregateId, State, Timestamp};
 use periskop_http::{Access, Tls, WebConfig};
 use periskop_storage::persist::{Journal, StoreStatus};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::answers::Answers;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::driver::Message;
 use crate::events::{Events, Happened, What};
 use crate::external_url::ExternalUrl;
+use crate::held::Held;
 use crate::metrics::Metrics;
 
 /// A running server, as its readers see it. Cheap to clone.
@@ -28,11 +31,14 @@ pub struct Handle(Arc<Shared>);
 
 struct Shared {
     known: RwLock<Known>,
+    held_by_readers: Held,
+    held_by_loop: Held,
     config: RwLock<Arc<Config>>,
     config_file: Option<PathBuf>,
     inbox: mpsc::Sender<Message>,
     metrics: Metrics,
     events: Events,
+    answers: Answers,
     journal: Option<Journal>,
     collector: Collector,
     access: Access,
@@ -114,11 +120,14 @@ impl Handle {
                 engine: parts.engine,
                 catalogue: Catalogue::new(MemoryIndex::new()),
             }),
+            held_by_readers: Held::default(),
+            held_by_loop: Held::default(),
             config: RwLock::new(parts.config),
             config_file: parts.config_file,
             inbox: parts.inbox,
             metrics: Metrics::default(),
             events: Events::new(started),
+            answers: Answers::default(),
             journal: parts.journal,
             collector: parts.collector,
             access,
@@ -140,7 +149,19 @@ impl Handle {
     /// The same with the catalogue, which finds, counts and lists the errors of the engine's state.
     pub fn look<R>(&self, look: impl FnOnce(&Engine, &Catalogue) -> R) -> R {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        look(&known.engine, &known.catalogue)
+        self.0.held_by_readers.during(|| look(&known.engine, &known.catalogue))
+    }
+
+    /// Shows every error to `look`, some at a time, so that scraping waits for none of it. What changes
+    /// meanwhile is seen or not.
+    pub(crate) fn each_error(&self, mut look: impl FnMut(ErrorView<'_>)) {
+        const AT_ONCE: usize = 256;
+        let mut from = Some(ErrorNumber(0));
+        while let Some(first) = from {
+            from = self.look(|engine, catalogue| {
+                catalogue.some(engine.state(), first, AT_ONCE, &mut look)
+            });
+        }
     }
 
     /// Every error that is wanted: for whoever wants to do something to all of them.
@@ -301,6 +322,12 @@ impl Handle {
         }
     }
 
+    /// Lets the server prepare to [`stop`](Self::stop): it scrapes no more and stores what it knows.
+    pub(crate) async fn wind(&self) {
+        // An error says that it has stopped already.
+        let _ = self.0.inbox.send(Message::Wind).await;
+    }
+
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.0.access
@@ -320,16 +347,38 @@ impl Handle {
         &self.0.metrics
     }
 
-    /// For the driver only: everybody else reads.
-    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Engine) -> R) -> R {
-        self.change(|engine, _| change(engine))
+    /// A catalogue of everything in a state.
+    pub(crate) fn catalogue_of(state: &State) -> Catalogue {
+        let mut catalogue = Catalogue::new(MemoryIndex::new());
+        catalogue.take_all(state);
+        catalogue
     }
 
     /// For the driver only: everybody else reads.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Engine, &mut Catalogue) -> R) -> R {
+    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Engine) -> R) -> R {
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        let Known { engine, catalogue } = &mut *known;
-        change(engine, catalogue)
+        self.0.held_by_loop.during(|| change(&mut known.engine))
+    }
+
+    /// For the driver only: everybody else reads. What lists show is another thing afterwards.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Engine, &mut Catalogue) -> R) -> R {
+        let changed = {
+            let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+            let Known { engine, catalogue } = &mut *known;
+            self.0.held_by_loop.during(|| change(engine, catalogue))
+        };
+        self.0.answers.clear();
+        changed
+    }
+
+    /// How long what is known was held, and by whom.
+    pub(crate) fn held(&self) -> [(&'static str, &Held); 2] {
+        [("loop", &self.0.held_by_loop), ("reader", &self.0.held_by_readers)]
+    }
+
+    /// Answers that may be given again.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// Tells whoever listens, if it happened to an error.

@@ -4,6 +4,7 @@
 //! and, where one has them, discoveries of one's own; [`Periskop::router`] mounts its API and
 //! pages into an axum application. The binary is [`run`] around it.
 
+mod answers;
 mod api;
 pub mod cli;
 mod clock;
@@ -13,6 +14,7 @@ mod driver;
 mod events;
 mod external_url;
 mod handle;
+mod held;
 mod metrics;
 mod pages;
 mod providers;

@@ -2,16 +2,20 @@
 
 mod targets;
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 use periskop_core::aggregate::Act;
 use periskop_core::catalogue::Catalogue;
-use periskop_core::engine::Engine;
-use periskop_core::{AggregateId, State, Timestamp};
+use periskop_core::engine::{Engine, TargetView};
+use periskop_core::{AggregateId, ServiceName, State, Timestamp};
 use periskop_http::Tls;
 use periskop_storage::persist::StoreStatus;
 
+use crate::answers::Answer;
 use crate::handle::{ActError, Handle};
-use crate::ui::backend::{Backend, Refused};
+use crate::ui::backend::{Backend, Made, Refused};
 use crate::ui::build::{Fleet, Instance};
 use crate::ui::format;
 use crate::ui::target_filter::TargetFilter;
@@ -45,8 +49,17 @@ impl Backend for Handle {
         Some(format!("The store: {trouble}. {means}"))
     }
 
-    fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &Fleet)) {
-        Handle::look(self, |engine, catalogue| look(engine.state(), catalogue, &fleet(engine)));
+    fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &dyn Fleet)) {
+        Handle::look(self, |engine, catalogue| look(engine.state(), catalogue, &Scraped(engine)));
+    }
+
+    async fn page(&self, name: String, make: &(dyn Fn() -> Made + Send + Sync)) -> Made {
+        let made = self.answers().get(name, Handle::now(self), || {
+            let (status, page) = make();
+            Ok::<_, Infallible>(Answer::new(status, page))
+        });
+        let Ok(answer) = made.await;
+        (answer.status, answer.body)
     }
 
     fn targets(&self, filter: TargetFilter) -> TargetsPage {
@@ -54,12 +67,12 @@ impl Backend for Handle {
     }
 
     fn status(&self) -> StatusPage {
-        let (known, replica) = Handle::read(self, |engine| {
-            let state = engine.state();
+        let (known, replica) = Handle::look(self, |engine, catalogue| {
+            let (state, errors) = (engine.state(), catalogue.len());
             let known = vec![
                 ("Services", count(engine.services().count())),
-                ("Targets", count(engine.targets().count())),
-                ("Errors", count(state.errors().count())),
+                ("Targets", count(engine.services().map(|s| s.target_count()).sum::<usize>())),
+                ("Errors", count(errors)),
                 ("Sources of counts", count(state.source_count())),
             ];
             (known, engine.observer().id().to_string())
@@ -165,15 +178,29 @@ fn store_facts(store: Option<StoreStatus>) -> Vec<(&'static str, Text)> {
     facts
 }
 
-fn fleet(engine: &Engine) -> Fleet {
-    let mut fleet = Fleet::default();
-    for service in engine.services() {
-        fleet.add_service(service.name().clone());
+/// The instances that an engine has scraped.
+struct Scraped<'a>(&'a Engine);
+
+impl Fleet for Scraped<'_> {
+    fn services(&self) -> Vec<&ServiceName> {
+        self.0.services().map(|service| service.name()).collect()
     }
-    for target in engine.targets() {
-        let labels = target.target().public_labels();
-        let instance = Instance { labels, health: targets::health(target) };
-        fleet.add(target.service().clone(), instance);
+
+    fn count(&self, service: &ServiceName) -> (usize, usize) {
+        let known = self.0.service(service);
+        known.map_or((0, 0), |service| (service.target_count(), service.healths().up))
     }
-    fleet
+
+    fn instances(&self, service: &ServiceName) -> Vec<Instance> {
+        let instance = |target: TargetView<'_>| {
+            let labels = target.target().public_labels();
+            Instance { labels, health: targets::health(target) }
+        };
+        self.0.targets_of(service).map(instance).collect()
+    }
+
+    fn label_names(&self, most: usize) -> BTreeSet<&str> {
+        let labels = self.0.targets().take(most).flat_map(|target| target.target().labels().iter());
+        labels.map(|(name, _)| name).filter(|name| !name.starts_with("__")).collect()
+    }
 }

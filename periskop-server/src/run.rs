@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use periskop_client::install_panic_hook;
 use periskop_core::config::Secret;
@@ -98,12 +99,19 @@ fn print_token() -> Result<(), RunError> {
     say(&format!("token: {}\ntoken_sha256: {}", new.token.expose(), new.sha256))
 }
 
+/// How long what runs in the background may take to end.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 fn in_runtime(
     log_format: LogFormat,
     work: impl Future<Output = Result<(), RunError>>,
 ) -> Result<(), RunError> {
     telemetry::init(log_format);
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // Everything that matters has been waited for; a name server or a file system that hangs is not.
+    runtime.shutdown_timeout(LAST_WORDS);
+    done
 }
 
 fn find_once(args: &SdArgs) -> Result<(), RunError> {

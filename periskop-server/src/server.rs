@@ -114,6 +114,7 @@ impl Periskop {
         let stop = async move {
             stop.await;
             handle.events().close();
+            handle.wind().await;
         };
         tokio::select! {
             () = periskop_http::serve(listener, router, tls, web.limits, stop) => {}

@@ -10,7 +10,6 @@ use periskop_core::aggregate::{Act, Status};
 use periskop_core::view::ErrorView;
 use periskop_core::{AggregateId, AggregationKey, ServiceName};
 use periskop_http::{Principal, Problem};
-use periskop_storage::persist::Journal;
 
 use super::json::Json;
 use super::path;
@@ -20,6 +19,9 @@ use crate::metrics::Format;
 
 /// The most occurrences of an error in a list.
 const OCCURRENCES: usize = 100;
+
+/// Errors that are written while scraping waits.
+const AT_ONCE: usize = 32;
 
 /// Everything below `/services`, by the path as it came.
 pub(super) async fn services(
@@ -57,29 +59,36 @@ fn list_services(handle: &Handle) -> Response {
 }
 
 fn list_errors(handle: &Handle, readings: &[String]) -> Response {
-    let now = handle.now();
-    let list = handle.read(|engine| {
-        let mut names = readings.iter().map(ServiceName::from);
-        let service = names.find(|name| engine.state().knows(name))?;
-        let mut json = Json::default();
-        json.open(b'[');
-        for error in engine.state().errors_of(&service) {
-            if matches!(error.status(now), Status::Open | Status::Regressed) {
-                aggregate(&mut json, error);
-            }
-        }
-        json.close(b']');
-        Some(json)
+    let names = readings.iter().map(ServiceName::from);
+    let found = handle.read(|engine| {
+        let service = names.clone().find(|name| engine.state().knows(name))?;
+        let keys = engine.state().errors_of(&service).map(|error| error.key().clone());
+        Some((keys.collect::<Vec<_>>(), service))
     });
-    match list {
-        Some(list) => answer(list),
-        None => {
-            handle.metrics().application_error("get_errors");
-            handle.metrics().application_error("service_not_found");
-            let name = readings.first().map_or("", String::as_str);
-            Problem::not_found(format!("service {name} not found")).into_text()
-        }
+    let Some((keys, service)) = found else {
+        handle.metrics().application_error("get_errors");
+        handle.metrics().application_error("service_not_found");
+        let name = readings.first().map_or("", String::as_str);
+        return Problem::not_found(format!("service {name} not found")).into_text();
+    };
+    let now = handle.now();
+    let mut json = Json::default();
+    json.open(b'[');
+    // Each is whole; so many at once that scraping need not wait for all.
+    for keys in keys.chunks(AT_ONCE) {
+        handle.read(|engine| {
+            for key in keys {
+                let id = AggregateId { service: service.clone(), key: key.clone() };
+                let known = engine.state().error(&id);
+                let is_shown = |status| matches!(status, Status::Open | Status::Regressed);
+                if let Some(error) = known.filter(|error| is_shown(error.status(now))) {
+                    aggregate(&mut json, error);
+                }
+            }
+        });
     }
+    json.close(b']');
+    answer(json)
 }
 
 fn aggregate(json: &mut Json, error: ErrorView<'_>) {
@@ -164,13 +173,7 @@ fn without_scheme(url: &str) -> String {
 pub(super) async fn metrics(State(handle): State<Handle>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::negotiate(accept);
-    let options = handle.config().metrics;
-    let started = handle.started();
-    let store = handle.journal().map(Journal::figures);
-    let page = handle.read(|engine| {
-        let (metrics, tls) = (handle.metrics(), handle.tls());
-        metrics.page(engine, store.as_ref(), tls, started, options, format)
-    });
+    let page = handle.metrics().page(&handle, format);
     ([(header::CONTENT_TYPE, format.content_type())], page).into_response()
 }
 

@@ -13,12 +13,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use periskop_core::engine::{Engine, Health};
 use periskop_core::{ServiceName, Timestamp};
 use periskop_http::{Refusal, Tls};
-use periskop_storage::persist::{Durations, Figures};
+use periskop_storage::persist::{Durations, Figures, Journal};
 
 pub(crate) use self::exposition::Format;
 use self::exposition::{Family, Kind, Page};
 use self::occurrences::Occurrences;
-use crate::config::MetricsConfig;
+use crate::handle::Handle;
+use crate::held::Held;
 use crate::scraper::Scrape;
 
 /// The counters of a server.
@@ -119,30 +120,24 @@ impl Metrics {
         self.counters().services.retain(|service, _| is_configured(service));
     }
 
-    /// The page, as of now.
-    pub(crate) fn page(
-        &self,
-        engine: &Engine,
-        store: Option<&Figures>,
-        tls: Option<&Tls>,
-        started: Timestamp,
-        options: MetricsConfig,
-        format: Format,
-    ) -> String {
+    /// The page, as of now; of each error as of a moment of its own.
+    pub(crate) fn page(&self, handle: &Handle, format: Format) -> String {
         let mut page = Page::new(format);
-        build_info(&mut page, started);
-        targets(&mut page, engine);
-        {
+        build_info(&mut page, handle.started());
+        handle.read(|engine| {
+            targets(&mut page, engine);
             let counters = self.counters();
             counters.scrapes(&mut page);
             counters.application(&mut page);
             counters.refusals(&mut page);
             state(&mut page, engine, &counters);
-        }
-        self::store(&mut page, store);
-        self::tls(&mut page, tls);
+        });
+        self::store(&mut page, handle.journal().map(Journal::figures).as_ref());
+        self::tls(&mut page, handle.tls());
+        locks(&mut page, handle);
         let mut occurrences = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
-        occurrences.write(&mut page, engine.state(), options);
+        let options = handle.config().metrics;
+        occurrences.write(&mut page, options, |show| handle.each_error(show));
         page.finish()
     }
 }
@@ -268,6 +263,19 @@ fn tls(page: &mut Page, tls: Option<&Tls>) {
     .sample(&[], tls.trouble().is_none());
 }
 
+/// How long what is known was held, by those who read it and by the one who changes it.
+fn locks(page: &mut Page, handle: &Handle) {
+    let mut family = page.family(
+        "periskop_state_held_seconds",
+        Kind::Histogram,
+        "How long the state was held: by readers the loop waits for, by the loop all others.",
+    );
+    for (by, held) in handle.held() {
+        let (counts, seconds) = held.histogram();
+        family.histogram(&[("by", by)], &Held::SECONDS, &counts, seconds);
+    }
+}
+
 fn build_info(page: &mut Page, started: Timestamp) {
     page.family("periskop_build_info", Kind::Gauge, "Constant 1, with the version.")
         .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
@@ -284,26 +292,16 @@ fn build_info(page: &mut Page, started: Timestamp) {
 }
 
 fn targets(page: &mut Page, engine: &Engine) {
-    let mut by_service = BTreeMap::<&ServiceName, BTreeMap<&'static str, usize>>::new();
-    for service in engine.services() {
-        let counts = by_service.entry(service.name()).or_default();
-        for health in [Health::Up, Health::Down, Health::Unknown] {
-            counts.insert(health.as_str(), 0);
-        }
-    }
-    for target in engine.targets() {
-        let counts = by_service.entry(target.service()).or_default();
-        *counts.entry(target.status().health.as_str()).or_default() += 1;
-    }
     let mut family =
         page.family("periskop_instances_scrapped", Kind::Gauge, "Number of instances scrapped.");
-    for (service, counts) in &by_service {
-        family.sample(&[("service_name", service.as_str())], counts.values().sum::<usize>());
+    for service in engine.services() {
+        family.sample(&[("service_name", service.name().as_str())], service.target_count());
     }
     let mut family = page.family("periskop_targets", Kind::Gauge, "Targets by health.");
-    for (service, counts) in &by_service {
-        for (health, count) in counts {
-            family.sample(&[("service_name", service.as_str()), ("health", health)], *count);
+    for service in engine.services() {
+        for health in [Health::Down, Health::Unknown, Health::Up] {
+            let labels = [("service_name", service.name().as_str()), ("health", health.as_str())];
+            family.sample(&labels, service.healths().of(health));
         }
     }
     let mut family = page.family("periskop_targets_dropped", Kind::Gauge, "Found and not scraped.");

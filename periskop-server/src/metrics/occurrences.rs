@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use periskop_core::state::State;
 use periskop_core::view::ErrorView;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -29,8 +28,13 @@ struct Shown {
 }
 
 impl Occurrences {
-    /// Writes every error's count, per target where `options` say so.
-    pub(super) fn write(&mut self, page: &mut Page, state: &State, options: MetricsConfig) {
+    /// Writes every error's count, per target where `options` say so. `each` shows every error.
+    pub(super) fn write(
+        &mut self,
+        page: &mut Page,
+        options: MetricsConfig,
+        each: impl FnOnce(&mut dyn FnMut(ErrorView<'_>)),
+    ) {
         self.round += 1;
         let mut left_out = 0_u64;
         let mut family = page.family(
@@ -38,7 +42,7 @@ impl Occurrences {
             Kind::Counter,
             "Number of occurrences per service, error type and severity.",
         );
-        for error in state.errors() {
+        each(&mut |error| {
             if options.target_label {
                 for source in error.sources() {
                     let target = source.source.map_or("", |source| source.name());
@@ -47,7 +51,7 @@ impl Occurrences {
             } else {
                 left_out += self.sample(&mut family, error, None, error.total());
             }
-        }
+        });
         let round = self.round;
         self.shown.retain(|_, shown| shown.round == round);
         page.family(
@@ -92,6 +96,7 @@ impl Occurrences {
 
 #[cfg(test)]
 mod tests {
+    use periskop_core::state::State;
     use periskop_core::wire::exporter;
     use periskop_core::{Observer, ReplicaId, Settings, Timestamp};
 
@@ -116,7 +121,8 @@ mod tests {
 
     fn samples(shown: &mut Occurrences, state: &State, target_label: bool) -> Vec<String> {
         let mut page = Page::new(Format::Prometheus);
-        shown.write(&mut page, state, MetricsConfig { target_label });
+        shown
+            .write(&mut page, MetricsConfig { target_label }, |show| state.errors().for_each(show));
         let page = page.finish();
         let lines = page.lines().filter(|line| line.starts_with("periskop_error_occurrences{"));
         lines.map(str::to_owned).collect()

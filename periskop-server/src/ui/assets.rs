@@ -2,8 +2,11 @@
 //!
 //! Their addresses contain a hash of their content, so that browsers may keep them for ever.
 
+use std::io::Write as _;
 use std::sync::LazyLock;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use periskop_core::ids::sha256_hex;
 
 /// An embedded file.
@@ -75,6 +78,26 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all: Vec<u8> = all().flat_map(|a| a.bytes).copied().collect();
     sha256_hex(&all)[..12].to_owned()
 });
+
+/// All files as gzip writes them, once for the life of the process and when one is first asked for.
+/// Brotli would save another tenth, and its encoder costs the binary more than the files have.
+static GZIPPED: LazyLock<Vec<(&'static str, Vec<u8>)>> = LazyLock::new(|| {
+    let gzipped = |asset: Asset| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        // Writing to memory does not fail; what is cut off nobody is to get.
+        let written = encoder.write_all(asset.bytes).and_then(|()| encoder.finish());
+        written.ok().map(|bytes| (asset.name, bytes))
+    };
+    all().filter_map(gzipped).collect()
+});
+
+impl Asset {
+    /// The file as gzip writes it.
+    pub fn gzipped(&self) -> Option<&'static [u8]> {
+        let found = GZIPPED.iter().find(|(name, _)| *name == self.name);
+        found.map(|(_, bytes)| bytes.as_slice())
+    }
+}
 
 /// The file of that name.
 pub fn find(name: &str) -> Option<Asset> {

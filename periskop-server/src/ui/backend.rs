@@ -1,6 +1,8 @@
 //! What the pages need of a running server.
 
 use async_trait::async_trait;
+use axum::body::Bytes;
+use axum::http::StatusCode;
 use periskop_core::aggregate::Act;
 use periskop_core::catalogue::Catalogue;
 use periskop_core::{AggregateId, State, Timestamp};
@@ -25,7 +27,11 @@ pub trait Backend: Send + Sync + 'static {
     fn notice(&self) -> Option<String>;
 
     /// Shows `look` what is known. Scraping waits meanwhile.
-    fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &Fleet));
+    fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &dyn Fleet));
+
+    /// A page that depends on `name`, on what is known and on the time: made by `make`, unless one is
+    /// there that still holds.
+    async fn page(&self, name: String, make: &(dyn Fn() -> Made + Send + Sync)) -> Made;
 
     /// The targets that `filter` asks for, as they are shown.
     fn targets(&self, filter: TargetFilter) -> TargetsPage;
@@ -46,6 +52,9 @@ pub trait Backend: Send + Sync + 'static {
         why: &str,
     ) -> Result<usize, Refused>;
 }
+
+/// A page that is made: whether what was asked for could be understood, and its HTML.
+pub type Made = (StatusCode, Bytes);
 
 /// Why an action was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

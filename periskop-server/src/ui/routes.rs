@@ -10,7 +10,7 @@ mod bulk;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -76,11 +76,11 @@ async fn for_browsers(State(server): State<Server>, request: Request, next: Next
         }
         return response;
     }
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let mut response = if path.starts_with("/errors") {
-        errors(&server, request.uri().query().unwrap_or_default())
+        errors(&server, &query).await
     } else {
-        let query = request.uri().query().unwrap_or_default();
-        let page = server.targets(TargetFilter::parse(query));
+        let page = server.targets(TargetFilter::parse(&query));
         html(StatusCode::OK, site(&server).targets(&page))
     };
     vary(&mut response);
@@ -126,19 +126,41 @@ fn is_not_found(response: &Response) -> bool {
 }
 
 async fn overview(State(server): State<Server>) -> Response {
-    let page = look(&server, build::overview);
-    html(StatusCode::OK, site(&server).overview(&page))
+    let site = site(&server);
+    let make = || (StatusCode::OK, site.overview(&look(&server, build::overview)).into());
+    let (status, page) = server.page(named_page("overview", &site, ""), &make).await;
+    html(status, page)
 }
 
-fn errors(server: &Server, query: &str) -> Response {
-    list(server, &ErrorFilter::parse(query), None)
+async fn errors(server: &Server, query: &str) -> Response {
+    let (site, filter) = (site(server), ErrorFilter::parse(query));
+    let make = || rendered(server, &site, &filter, None);
+    // As it is understood: what only looks different is the same page.
+    let (status, page) = server.page(named_page("errors", &site, &filter.to_query()), &make).await;
+    html(status, page)
+}
+
+/// What a page depends on, but for what is known and the time.
+fn named_page(page: &str, site: &Site, query: &str) -> String {
+    let notice = site.notice.as_ref().map_or("", Text::as_str);
+    format!("{page} {query} {notice}")
 }
 
 fn list(server: &Server, filter: &ErrorFilter, done: Option<DoneToSome>) -> Response {
+    let (status, page) = rendered(server, &site(server), filter, done);
+    html(status, page)
+}
+
+fn rendered(
+    server: &Server,
+    site: &Site,
+    filter: &ErrorFilter,
+    done: Option<DoneToSome>,
+) -> (StatusCode, Bytes) {
     let mut page = look(server, |knowledge| build::errors(knowledge, filter.clone()));
     page.done = done;
     let status = if page.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    html(status, site(server).errors(&page))
+    (status, site.errors(&page).into())
 }
 
 /// Does what the list's form says to some errors, and shows the list again. Not by a redirect: what
@@ -316,6 +338,7 @@ async fn asset(
     State(server): State<Server>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    asked: HeaderMap,
 ) -> Response {
     let Some(asset) = assets::find(&name) else {
         return not_found(&server, "There is no such file.");
@@ -326,8 +349,26 @@ async fn asset(
     } else {
         "no-cache"
     };
-    let headers = [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, kept)];
-    (headers, asset.bytes).into_response()
+    let says = |name, wanted: &str| {
+        let values = asked.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|value| value.trim() == wanted)
+    };
+    // Weak: the same content, whatever it is encoded in.
+    let tag = format!("W/\"{}\"", assets::version());
+    // Whoever refuses it by a quality of 0 says so in another word.
+    let gzipped = asset.gzipped().filter(|_| says(header::ACCEPT_ENCODING, "gzip"));
+    let is_known = says(header::IF_NONE_MATCH, &tag);
+    let headers = [
+        (header::CONTENT_TYPE, asset.content_type),
+        (header::CACHE_CONTROL, kept),
+        (header::VARY, "Accept-Encoding"),
+        (header::ETAG, &tag),
+    ];
+    match (is_known, gzipped) {
+        (true, _) => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        (_, None) => (headers, asset.bytes).into_response(),
+        (_, Some(bytes)) => (headers, [(header::CONTENT_ENCODING, "gzip")], bytes).into_response(),
+    }
 }
 
 fn look<R>(server: &Server, build: impl Fn(Knowledge<'_>) -> R) -> R {
@@ -361,7 +402,7 @@ fn problem(server: &Server, status: StatusCode, title: &'static str, detail: &st
     html(status, site(server).problem(&page))
 }
 
-fn html(status: StatusCode, page: String) -> Response {
+fn html(status: StatusCode, page: impl Into<Body>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -370,7 +411,7 @@ fn html(status: StatusCode, page: String) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (status, headers, page).into_response()
+    (status, headers, page.into()).into_response()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A server under test, in virtual time: what it scraped, without anything that scrapes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use periskop_core::aggregate::{Act, ActionId};
@@ -7,7 +8,9 @@ use periskop_core::catalogue::Catalogue;
 use periskop_core::search::ScanningIndex;
 use periskop_core::target::Labels;
 use periskop_core::wire::exporter;
-use periskop_core::{AggregateId, Observer, ReplicaId, Settings, Timestamp, UnknownError};
+use periskop_core::{
+    AggregateId, Observer, ReplicaId, ServiceName, Settings, Timestamp, UnknownError,
+};
 
 use super::build::{Fleet, Instance};
 use super::view::Health;
@@ -15,9 +18,43 @@ use super::view::Health;
 /// See the [module](self).
 pub(super) struct World {
     pub(super) observer: Observer,
-    pub(super) fleet: Fleet,
+    pub(super) fleet: Instances,
     pub(super) now: Timestamp,
     acts: u128,
+}
+
+/// The instances of each service.
+#[derive(Default)]
+pub(super) struct Instances(pub(super) BTreeMap<ServiceName, Vec<Instance>>);
+
+impl Instances {
+    pub(super) fn add_service(&mut self, service: ServiceName) {
+        self.0.entry(service).or_default();
+    }
+
+    fn add(&mut self, service: ServiceName, instance: Instance) {
+        self.0.entry(service).or_default().push(instance);
+    }
+}
+
+impl Fleet for Instances {
+    fn services(&self) -> Vec<&ServiceName> {
+        self.0.keys().collect()
+    }
+
+    fn count(&self, service: &ServiceName) -> (usize, usize) {
+        let all = self.instances(service);
+        (all.len(), all.iter().filter(|instance| instance.health == Health::Up).count())
+    }
+
+    fn instances(&self, service: &ServiceName) -> Vec<Instance> {
+        self.0.get(service).cloned().unwrap_or_default()
+    }
+
+    fn label_names(&self, most: usize) -> BTreeSet<&str> {
+        let instances = self.0.values().flatten().take(most);
+        instances.flat_map(|instance| instance.labels.iter().map(|(name, _)| name)).collect()
+    }
 }
 
 /// When it begins.
@@ -27,7 +64,7 @@ impl World {
     pub(super) fn new() -> Self {
         let now = Timestamp::parse(START).unwrap();
         let observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
-        Self { observer, fleet: Fleet::default(), now, acts: 0 }
+        Self { observer, fleet: Instances::default(), now, acts: 0 }
     }
 
     /// What lists are made from at this moment.

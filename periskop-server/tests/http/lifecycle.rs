@@ -17,7 +17,9 @@ use periskop_server::config::Config;
 use periskop_server::{Periskop, ServeError};
 use periskop_storage::{Fault, Faulty, MemoryStorage};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::support::{Server, instance, payload, send};
 
@@ -342,6 +344,71 @@ async fn how_a_target_was_found_last_is_shown_until_it_is_tried_again() {
     assert_eq!((&target["health"], &target["lastError"]), (&json!("unknown"), &json!(reason)));
     let page = server.browse("/targets").await.body;
     assert!(page.contains("not tried yet; was down since <time datetime=\"2"), "{page}");
+}
+
+/// An instance that accepts, and never answers; told when it is asked.
+async fn hanging() -> (SocketAddr, Arc<Notify>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Notify::new());
+    let notify = Arc::clone(&asked);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+            notify.notify_one();
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_scrape_no_listener_and_no_slow_client_and_loses_nothing() {
+    let (mut store, good) = (MemoryStorage::new(), instance(payload(&["k"])).await);
+    let (bad, asked) = hanging().await;
+    // One of them is due soon, and waits for its answer for much longer than a stop may take.
+    let hung: String =
+        (0..40).map(|n| format!("{{targets: ['{bad}'], labels: {{n: '{n}'}}}},")).collect();
+    let text = format!(
+        "services:\n\
+         - {{name: good, static_configs: [{{targets: ['{good}']}}], scraper: {{refresh_interval: 200ms}}}}\n\
+         - {{name: hung, static_configs: [{hung}], scraper: {{refresh_interval: 20s, timeout: 20s}}}}\n"
+    );
+    let config = Config::parse(&text, std::path::Path::new("")).unwrap_or_else(|p| panic!("{p}"));
+    let periskop = Periskop::builder().config(config).storage(store.clone()).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(periskop.serve(listener, async move { stopped.await.unwrap() }));
+    let is_known =
+        async || send(address, "GET", "/services/good/errors/", &[], "").await.status == 200;
+    let begun = tokio::time::Instant::now();
+    while !is_known().await {
+        assert!(begun.elapsed() < crate::support::PATIENCE, "it was never scraped");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let ask = async |path: &str, times: usize| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").repeat(times);
+        // Some of it may wait: nobody reads the answers.
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(request.as_bytes()))
+            .await;
+        stream
+    };
+    let mut events = ask("/api/v1/events", 1).await;
+    events.read_exact(&mut [0; 12]).await.unwrap();
+    let slow = ask("/assets/htmx.min.js", 2_000).await;
+
+    asked.notified().await;
+    let begun = tokio::time::Instant::now();
+    stop.send(()).unwrap();
+    // Two seconds on a machine that has nothing else to do.
+    let ended = tokio::time::timeout(Duration::from_secs(4), serving).await;
+    ended.unwrap_or_else(|_| panic!("still there after {:?}", begun.elapsed())).unwrap().unwrap();
+    drop((events, slow));
+    let held = store.load().await.unwrap().state;
+    assert_eq!(held.errors().count(), 1);
 }
 
 #[tokio::test]

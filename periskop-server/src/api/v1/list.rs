@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use periskop_core::catalogue::{Facets, Page, Place, Sort, Wanted};
 use periskop_core::engine::Engine;
@@ -13,6 +13,7 @@ use super::super::json::Json;
 use super::super::view;
 use super::params::Params;
 use super::{schema, search};
+use crate::answers::Answer;
 use crate::handle::Handle;
 use periskop_http::Problem;
 
@@ -38,15 +39,27 @@ const LIMIT: usize = 1000;
     params(schema::ListParams),
     responses(
         (status = 200, description = "A page of errors", body = schema::ErrorList),
+        (status = 304, description = "It is what `If-None-Match` says is known"),
         (status = 400, description = "What is wrong with the request", body = schema::ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn list(State(handle): State<Handle>, uri: Uri) -> Result<Response, Problem> {
-    let wanted = parse(uri.query())?;
+pub(super) async fn list(
+    State(handle): State<Handle>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let now = handle.now();
-    Ok(super::answer(handle.look(|engine, catalogue| {
-        written(engine, &catalogue.list(engine.state(), &wanted, now), &wanted, now)
-    })))
+    let name = format!("list {}", uri.query().unwrap_or_default());
+    let answer = handle.answers().get(name, now, || {
+        let wanted = parse(uri.query())?;
+        let json = handle.look(|engine, catalogue| {
+            written(engine, &catalogue.list(engine.state(), &wanted, now), &wanted, now)
+        });
+        Ok::<_, Problem>(Answer::new(StatusCode::OK, json.finish()))
+    });
+    let mut response = answer.await?.to(&headers);
+    response.headers_mut().insert(header::CONTENT_TYPE, super::JSON);
+    Ok(response)
 }
 
 fn parse(query: Option<&str>) -> Result<Wanted, Problem> {

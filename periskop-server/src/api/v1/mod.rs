@@ -74,7 +74,8 @@ fn unknown_service(service: &ServiceName) -> Problem {
     Problem::not_found(format!("no service `{service}`"))
 }
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 fn answer(json: Json) -> Response {
-    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    ([kind], json.finish()).into_response()
+    ([(header::CONTENT_TYPE, JSON)], json.finish()).into_response()
 }

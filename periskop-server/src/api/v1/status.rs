@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use periskop_core::ServiceName;
+use periskop_core::aggregate::Status;
+use periskop_core::catalogue::Service;
 use periskop_core::engine::{Engine, Health};
 
 use super::super::json::Json;
@@ -22,24 +24,27 @@ use crate::handle::Handle;
 pub(super) async fn services(State(handle): State<Handle>) -> Response {
     let now = handle.now();
     let mut json = Json::default();
-    handle.read(|engine| {
+    handle.look(|engine, catalogue| {
         let configured = engine.services().map(|service| service.name());
         let mut names: Vec<&ServiceName> = configured.chain(engine.state().services()).collect();
         names.sort_unstable();
         names.dedup();
+        let known = catalogue.services(now).into_iter().map(|service| (service.name, service));
+        let known: BTreeMap<&ServiceName, Service<'_>> = known.collect();
         json.open(b'{').name("services").open(b'[');
         for name in names {
+            let errors: BTreeMap<&str, usize> = Status::ALL
+                .map(|status| {
+                    let errors = known.get(name).map_or(0, |service| service.count(status));
+                    (status.as_str(), errors)
+                })
+                .into();
             json.open(b'{')
                 .member("name", name.as_str())
                 .member("configured", engine.service(name).is_some())
-                .member("targets", healths(engine, name));
-            let mut errors = BTreeMap::from(
-                ["open", "regressed", "resolved", "muted"].map(|state| (state, 0_usize)),
-            );
-            for error in engine.state().errors_of(name) {
-                *errors.entry(error.status(now).as_str()).or_default() += 1;
-            }
-            json.member("errors", errors).close(b'}');
+                .member("targets", healths(engine, name))
+                .member("errors", errors)
+                .close(b'}');
         }
         json.close(b']').close(b'}');
     });
@@ -47,12 +52,10 @@ pub(super) async fn services(State(handle): State<Handle>) -> Response {
 }
 
 fn healths(engine: &Engine, service: &ServiceName) -> BTreeMap<&'static str, usize> {
-    let all = [Health::Up, Health::Down, Health::Unknown];
-    let mut healths = BTreeMap::from(all.map(|health| (health.as_str(), 0)));
-    for target in engine.targets_of(service) {
-        *healths.entry(target.status().health.as_str()).or_default() += 1;
-    }
-    healths
+    let healths = engine.service(service).map(|service| service.healths()).unwrap_or_default();
+    [Health::Up, Health::Down, Health::Unknown]
+        .map(|health| (health.as_str(), healths.of(health)))
+        .into()
 }
 
 /// The configuration in force as YAML, secrets hidden; as in Prometheus.
@@ -111,10 +114,10 @@ pub(super) async fn runtime_info(State(handle): State<Handle>) -> Response {
                 .member("pending", store.pending)
                 .close(b'}'),
         };
-        handle.read(|engine| {
+        handle.look(|engine, catalogue| {
             json.member("services", engine.services().count())
-                .member("targets", engine.targets().count())
-                .member("errors", engine.state().errors().count())
+                .member("targets", engine.services().map(|s| s.target_count()).sum::<usize>())
+                .member("errors", catalogue.len())
                 .member("replica", engine.observer().id().to_string());
         });
     })

@@ -28,7 +28,7 @@ pub fn error(knowledge: Knowledge<'_>, id: &AggregateId, asked: &Asked) -> Optio
         trend: trend(rate, &day(error, now), now, started),
         bars: Bars::new(chart, row.severity, marks),
         before: row.total.saturating_sub(charted),
-        known: knowledge.fleet.of(error.service()).len(),
+        known: knowledge.fleet.count(error.service()).0,
         reporting: counts.reporting,
         instances: counts.rows,
         further: counts.further,

@@ -66,7 +66,8 @@ impl Who<'_> {
 pub(super) fn count(knowledge: Knowledge<'_>, error: ErrorView<'_>, by: Option<&str>) -> Counts {
     let sources = error.sources();
     let mut by_who: BTreeMap<Who<'_>, Counted> = BTreeMap::new();
-    for instance in knowledge.fleet.of(error.service()) {
+    let instances = knowledge.fleet.instances(error.service());
+    for instance in &instances {
         by_who.entry(Who::Labelled(&instance.labels)).or_default().health = Some(instance.health);
     }
     for view in &sources {

@@ -1,7 +1,6 @@
 //! The list of errors: found, counted and sorted by the catalogue, and one page of it taken apart.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use periskop_core::aggregate::Status;
 use periskop_core::catalogue::{self, Choice, Place, Wanted};
@@ -145,9 +144,8 @@ fn offered<'a>(
 
 /// Labels that instances have, but for the one that names each of them.
 fn label_names(knowledge: Knowledge<'_>, chosen: Option<&str>) -> Vec<Text> {
-    let instances = knowledge.fleet.0.values().flatten().take(MOST_LOOKED_AT);
-    let names = instances.flat_map(|instance| instance.labels.iter().map(|(name, _)| name));
-    let names: BTreeSet<&str> = names.filter(|name| *name != "instance").collect();
+    let mut names = knowledge.fleet.label_names(MOST_LOOKED_AT);
+    names.remove("instance");
     let chosen = chosen.filter(|chosen| !names.contains(chosen));
     chosen.into_iter().chain(names).take(MOST_LABELS).map(Text::new).collect()
 }

@@ -12,7 +12,7 @@ mod past;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use periskop_core::aggregate::{Act, MuteFor, Status};
@@ -51,16 +51,28 @@ pub struct Knowledge<'a> {
     /// Finds, counts and lists these errors.
     pub catalogue: &'a Catalogue,
     /// What is scraped.
-    pub fleet: &'a Fleet,
+    pub fleet: &'a dyn Fleet,
     /// The time.
     pub now: Timestamp,
     /// When this process began to look: rates are compared with nothing earlier.
     pub started: Timestamp,
 }
 
-/// The instances that are scraped, by service.
-#[derive(Clone, Debug, Default)]
-pub struct Fleet(pub(super) BTreeMap<ServiceName, Vec<Instance>>);
+/// The instances that are scraped, looked at where they are known: no page needs all that is known of
+/// all of them.
+pub trait Fleet {
+    /// The services that are configured, with or without instances, by name.
+    fn services(&self) -> Vec<&ServiceName>;
+
+    /// How many instances a service has, and how many of them are up.
+    fn count(&self, service: &ServiceName) -> (usize, usize);
+
+    /// The instances of a service.
+    fn instances(&self, service: &ServiceName) -> Vec<Instance>;
+
+    /// The names of the labels that instances have, as far as `most` of them tell.
+    fn label_names(&self, most: usize) -> BTreeSet<&str>;
+}
 
 /// An instance that is scraped.
 #[derive(Clone, Debug)]
@@ -69,23 +81,6 @@ pub struct Instance {
     pub labels: Labels,
     /// Whether it answers.
     pub health: Health,
-}
-
-impl Fleet {
-    /// A service that is configured, with or without instances.
-    pub fn add_service(&mut self, service: ServiceName) {
-        self.0.entry(service).or_default();
-    }
-
-    /// An instance of a service.
-    pub fn add(&mut self, service: ServiceName, instance: Instance) {
-        self.0.entry(service).or_default().push(instance);
-    }
-
-    /// The instances of a service.
-    pub fn of(&self, service: &ServiceName) -> &[Instance] {
-        self.0.get(service).map_or(&[], Vec::as_slice)
-    }
 }
 
 /// The state of an error, as it is told and filtered.

@@ -1,15 +1,16 @@
 //! Requests as browsers, htmx and programs send them.
 
+use std::io::Read as _;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use axum::body::Body;
 use axum::routing::get;
 use http_body_util::BodyExt;
 use periskop_core::catalogue::Catalogue;
 use periskop_core::{State as Known, Timestamp};
 use tower::ServiceExt;
 
+use super::super::backend::Made;
 use super::super::build::Fleet;
 use super::super::fixture::{self, HOSTILE};
 use super::super::view::{StatusPage, TargetsPage};
@@ -39,9 +40,13 @@ impl Backend for Fake {
         None
     }
 
-    fn read(&self, look: &mut dyn FnMut(&Known, &Catalogue, &Fleet)) {
+    fn read(&self, look: &mut dyn FnMut(&Known, &Catalogue, &dyn Fleet)) {
         let world = self.world.lock().unwrap();
         look(world.observer.state(), &world.catalogue(), &world.fleet);
+    }
+
+    async fn page(&self, _: String, make: &(dyn Fn() -> Made + Send + Sync)) -> Made {
+        make()
     }
 
     fn targets(&self, filter: TargetFilter) -> TargetsPage {
@@ -287,6 +292,17 @@ async fn assets_are_kept_for_ever_under_their_hash_only() {
     let kept = browse(&app, &style).await;
     assert_eq!(kept.headers[header::CONTENT_TYPE], "text/css; charset=utf-8");
     assert!(kept.headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    let tag = kept.headers[header::ETAG].to_str().unwrap().to_owned();
+    let known = send(&app, "GET", &style, &[("If-None-Match", &tag)], "").await;
+    assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    let request = axum::http::Request::get(&style).header("Accept-Encoding", "br, gzip");
+    let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+    let gzipped = response.into_body().collect().await.unwrap().to_bytes();
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(&*gzipped).read_to_string(&mut unpacked).unwrap();
+    assert_eq!(unpacked, kept.body);
+    assert!(gzipped.len() < unpacked.len() / 2);
     let old = browse(&app, "/assets/app.js?v=old").await;
     assert_eq!(old.headers[header::CACHE_CONTROL], "no-cache");
     assert_eq!(browse(&app, "/assets/..%2Fapp.rs").await.status, StatusCode::NOT_FOUND);
