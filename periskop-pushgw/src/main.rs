@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use periskop_pushgw::cli::Cli;
 
+/// What parses and merges allocates much and in pieces of all sizes, on several threads; see
+/// `docs/footprint.md` for what the choice is worth. Libraries leave it to their application.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     periskop_pushgw::run(&Cli::parse())
 }
