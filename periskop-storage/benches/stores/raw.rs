@@ -102,7 +102,7 @@ pub(super) async fn read(spec: &StoreSpec) -> (Spent, usize) {
                 concat!("SELECT error, name, ", $text, " FROM periskop_occurrences"),
             ] {
                 let query = query.replace("{}", if bytes == 0 { "frames" } else { "occurrence" });
-                let mut rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch(&mut c);
+                let mut rows = sqlx::query(AssertSqlSafe(query)).fetch(&mut c);
                 while let Some(row) = rows.try_next().await.unwrap() {
                     bytes += row.get::<&[u8], _>(0).len() + row.get::<&[u8], _>(1).len();
                     bytes += row.get::<&str, _>(2).len();
