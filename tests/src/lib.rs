@@ -4,6 +4,7 @@
 //! cannot run here says so with [`skip`], which `scripts/test` counts.
 
 pub mod app;
+pub mod bench;
 pub mod cut;
 pub mod database;
 pub mod fleet;
