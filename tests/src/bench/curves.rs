@@ -62,7 +62,10 @@ impl Chart {
             .iter_mut()
             .zip(values)
             .map(|(series, value)| {
-                series.points.push((n as f64, *value));
+                // Nothing has no logarithm.
+                if *value > 0.0 {
+                    series.points.push((n as f64, *value));
+                }
                 format!("{} {value:.3} {}", series.name, series.unit)
             })
             .collect();
@@ -202,10 +205,8 @@ async fn changes(args: &Args, most: usize) -> Outcome<Chart> {
             more.push(cycle(&stage, &server, 1).await? - before);
         }
         let cost = super::table::median(&mut more);
-        // Less than nothing cannot be drawn, and says only that it is less than the noise.
-        if cost > 0.0 {
-            chart.point(changes, &[cost]);
-        }
+        // Less than nothing says only that it is less than the noise, and is left out.
+        chart.point(changes, &[cost]);
     }
     server.stop().await?;
     Ok(chart)
