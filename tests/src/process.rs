@@ -15,7 +15,8 @@ use crate::PATIENCE;
 pub struct Process {
     child: Child,
     input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    /// `None` once nobody listens any more.
+    output: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Process {
@@ -33,7 +34,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let input = child.stdin.take().expect("it is piped");
         let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, input, output }
+        Self { child, input, output: Some(output) }
     }
 
     /// What is read of the output next.
@@ -42,7 +43,8 @@ impl Process {
     ///
     /// If the program ends or keeps silent.
     pub async fn line(&mut self) -> String {
-        match timeout(PATIENCE, self.output.next_line()).await {
+        let output = self.output.as_mut().expect("somebody listens");
+        match timeout(PATIENCE, output.next_line()).await {
             Ok(Ok(Some(line))) => line,
             Ok(ended) => panic!("the program ended: {ended:?} {:?}", self.child.wait().await),
             Err(_) => panic!("the program says nothing"),
@@ -59,6 +61,14 @@ impl Process {
             if let Some(rest) = self.line().await.strip_prefix(prefix) {
                 return rest.trim().to_owned();
             }
+        }
+    }
+
+    /// Reads on without listening, for one that talks more than a pipe holds and would wait.
+    /// Called within a runtime.
+    pub fn let_talk(&mut self) {
+        if let Some(mut output) = self.output.take() {
+            tokio::spawn(async move { while let Ok(Some(_)) = output.next_line().await {} });
         }
     }
 
@@ -87,8 +97,10 @@ impl Process {
         tokio::time::sleep(time).await;
         self.child.kill().await.expect("the program can be killed");
         let mut said = Vec::new();
-        while let Ok(Some(line)) = self.output.next_line().await {
-            said.push(line);
+        if let Some(output) = &mut self.output {
+            while let Ok(Some(line)) = output.next_line().await {
+                said.push(line);
+            }
         }
         said
     }

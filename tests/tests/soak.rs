@@ -302,6 +302,7 @@ impl Running {
         command.arg("--config").arg(config).args(["--listen", "127.0.0.1:0"]);
         let mut process = Process::start(&mut command);
         let url = process.line_after("listening on ").await.trim_end_matches('/').to_owned();
+        process.let_talk();
         let running = Self { url, process, client: http() };
         eventually("the server is ready", || async {
             let ready = running.client.get(format!("{}/-/ready", running.url)).send().await;
