@@ -38,6 +38,7 @@ const USER_AGENT: &str = concat!("Periskop/", env!("CARGO_PKG_VERSION"));
 /// What is asked for, best first: gzip, because every server has it.
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip, zstd, deflate, br");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json");
 /// Prometheus's header: an exporter that knows how long it has can answer less.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
@@ -46,6 +47,14 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-
 /// takes less than a millisecond or two, above it a hostile body can take a good part of a second.
 const LONG: usize = 1 << 20;
 const LONG_PARSES: usize = 2;
+
+/// After a body longer than this the connection is not kept for the next one, where that is as far
+/// away as this at least; a scrape's timeout is no longer than its interval. The HTTP client keeps with
+/// a connection the buffer that it has read into, half a megabyte for each of some thousand targets. A
+/// new connection costs a third of reading 1.4 MB, which matters to those that are scraped often.
+/// That of TLS costs more, and there the buffer is of records, so such connections stay.
+const KEPT_ALIVE: usize = 128 << 10;
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// Compressed frames that unpack at the same time: one may become the whole limit at once.
 const UNPACKING: usize = 4;
@@ -74,6 +83,8 @@ struct Slot {
     epoch: u64,
     service: Arc<Service>,
     memo: Memo,
+    /// How long its last body was.
+    length: usize,
 }
 
 /// A scrape and how it went.
@@ -184,6 +195,7 @@ impl Scraper {
         let url = request.url.parse::<Url>();
         let url = url.map_err(|e| Failure::Request(format!("invalid URL: {e}")))?;
         let encodings = if service.config.compression { ACCEPT_ENCODING } else { IDENTITY };
+        let is_plain = url.scheme() == "http";
         let seconds = HeaderValue::try_from(timeout.as_secs_f64().to_string());
         let mut sent = http
             .get(url)
@@ -192,6 +204,9 @@ impl Scraper {
             .timeout(timeout);
         if let Ok(seconds) = seconds {
             sent = sent.header(TIMEOUT_HEADER, seconds);
+        }
+        if is_plain && timeout >= SELDOM && self.last_length(request) > KEPT_ALIVE {
+            sent = sent.header(header::CONNECTION, CLOSE);
         }
         let mut response = sent.send().await.map_err(http_failure)?;
         if response.status() != StatusCode::OK {
@@ -254,9 +269,15 @@ impl Scraper {
         } else {
             parse()
         };
+        let length = answer.body.len();
         self.buffers.give_back(answer.body);
-        self.keep_memo(service, request, memo);
+        self.keep_memo(service, request, memo, length);
         parsed
+    }
+
+    fn last_length(&self, request: &ScrapeRequest) -> usize {
+        let memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+        memos.get(&request.target).map_or(0, |slot| slot.length)
     }
 
     fn take_memo(&self, service: &Arc<Service>, request: &ScrapeRequest) -> Memo {
@@ -267,8 +288,14 @@ impl Scraper {
         known.map_or_else(|| Memo::new(rand::random()), |slot| slot.memo)
     }
 
-    fn keep_memo(&self, service: &Arc<Service>, request: &ScrapeRequest, memo: Memo) {
-        let slot = Slot { epoch: request.memo_epoch, service: Arc::clone(service), memo };
+    fn keep_memo(
+        &self,
+        service: &Arc<Service>,
+        request: &ScrapeRequest,
+        memo: Memo,
+        length: usize,
+    ) {
+        let slot = Slot { epoch: request.memo_epoch, service: Arc::clone(service), memo, length };
         let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
         memos.insert(request.target, slot);
     }
