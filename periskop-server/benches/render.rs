@@ -177,6 +177,7 @@ fn error(n: usize, at: Timestamp) -> ReportedError {
         severity,
         created_at: Some(at.minus(Duration::from_secs(3_600))),
         incarnations: None,
+        unchanged: Vec::new(),
         occurrences: vec![Occurrence {
             name: format!("{n:032x}"),
             content: ContentHash::of(message.as_bytes()),

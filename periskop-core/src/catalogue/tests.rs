@@ -308,7 +308,7 @@ fn the_first_of_many_are_found_whatever_order_they_come_in() {
     let mut world = World::new();
     world.pass(1);
     let keys: Vec<String> = (0..500).map(|n| format!("k{:03}", (n * 7) % 500)).collect();
-    let counts = (0..500).map(|n| ((n * 13) % 97) as u64 + 1);
+    let counts = (0..500_u64).map(|n| (n * 13) % 97 + 1);
     let all: Vec<_> = keys.iter().zip(counts).map(|(k, n)| (k.as_str(), n, Error)).collect();
     world.scrape("web", "a", &all);
     for ascending in [false, true] {

@@ -62,12 +62,12 @@ impl Texts {
         let http = o.http.as_ref().map(|h| {
             let url = h.url.as_deref().map(|url| self.like(url, &mut packing));
             let values = h.headers.iter().map(|(_, value)| self.like(value, &mut packing));
-            let header_values = values.collect();
+            let header_values: Vec<_> = values.collect();
             HttpShape {
                 method: h.method.as_deref().map(|method| self.string(method)),
                 url,
                 header_names: self.stack(h.headers.iter().map(|(name, _)| name.as_str())),
-                header_values: self.values(header_values),
+                header_values: self.values(&header_values),
                 body: h.body.as_deref().map(|body| self.like(body, &mut packing)),
             }
         });
@@ -137,8 +137,8 @@ impl Texts {
         list
     }
 
-    fn values(&mut self, values: Vec<Like>) -> List<Like> {
-        List(self.values.get_or_insert_with(&values[..], |list| list.into()).clone())
+    fn values(&mut self, values: &[Like]) -> List<Like> {
+        List(self.values.get_or_insert_with(values, |list| list.into()).clone())
     }
 
     /// Lets go of what nobody holds any more.

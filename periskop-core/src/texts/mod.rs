@@ -2,7 +2,7 @@
 //!
 //! An occurrence is packed into what repeats and what does not. Class names, frames, stacks,
 //! methods and header names repeat over thousands of occurrences, and so do messages, URLs and
-//! header values but for the numbers and identifiers in them: all of that is a [`Shape`], which is
+//! header values but for the numbers and identifiers in them: all of that is a shape, which is
 //! held once, as is every text and stack in it. What is left, the own words, lies end to end in one
 //! text per occurrence. The rest of the crate sees [`Kept`], a handle as cheap to clone as a pointer,
 //! and borrowed views, which put words and shape together again.

@@ -34,7 +34,6 @@ pub(super) type Like = Option<Text>;
 /// A text that is held once, so that it is the same exactly if it lies at the same place. As thin
 /// as a pointer can be: there are many stacks, and much fewer frames.
 #[derive(Clone)]
-#[expect(clippy::redundant_allocation, reason = "a thin pointer, of which stacks have dozens each")]
 pub(super) struct Text(pub(super) Arc<Box<str>>);
 
 impl Text {
