@@ -203,7 +203,9 @@ async fn hostile_targets_harm_only_themselves() {
     assert!(median < INTERVAL * 3 / 2, "the healthy target is scraped each {median:?}");
 
     match server.peak_memory() {
-        Some(peak) => assert!(peak < 400 << 20, "{} MiB", peak >> 20),
+        // Several bodies of 32 MiB at once, each moved as it grows, and what the allocator gives back
+        // a moment later.
+        Some(peak) => assert!(peak < 512 << 20, "{} MiB", peak >> 20),
         None => skip("this system does not tell the peak of a process's memory"),
     }
 }

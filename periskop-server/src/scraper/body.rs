@@ -254,6 +254,13 @@ impl Write for Capped {
             self.full = true;
             return Err(io::Error::other("over the limit"));
         }
+        let needed = self.buffer.len() + bytes.len();
+        if needed > self.buffer.capacity() {
+            // Twice as much, as a vector does it, but no more than can be wanted: the allocator has
+            // both for a moment.
+            let room = (2 * self.buffer.capacity()).clamp(needed, self.limit);
+            self.buffer.reserve_exact(room - self.buffer.len());
+        }
         self.buffer.extend_from_slice(bytes);
         Ok(bytes.len())
     }
