@@ -1,14 +1,14 @@
 //! Targets that do not answer delay nobody but themselves.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use periskop_server::Periskop;
 use periskop_server::config::Config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{PATIENCE, Server, payload};
 
@@ -22,7 +22,7 @@ enum Hangs {
 }
 
 async fn hanging(hangs: Hangs) -> SocketAddr {
-    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let mut held = Vec::new();
@@ -38,19 +38,19 @@ async fn hanging(hangs: Hangs) -> SocketAddr {
     address
 }
 
-/// An instance that writes down when it is asked.
-async fn watched() -> (SocketAddr, Arc<Mutex<Vec<Instant>>>) {
+/// An instance that tells when it is asked.
+async fn watched() -> (SocketAddr, mpsc::UnboundedReceiver<Instant>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let written = Arc::clone(&asked);
+    let (tell, asked) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let body = payload(&["k"]);
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
             while stream.read(&mut request).await.is_ok_and(|n| n > 0) {
-                written.lock().unwrap().push(Instant::now());
+                // Once the test has seen enough nobody listens.
+                let _ = tell.send(Instant::now());
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         }
@@ -61,24 +61,28 @@ async fn watched() -> (SocketAddr, Arc<Mutex<Vec<Instant>>>) {
 async fn keeps_its_interval_beside(count: usize, hangs: Hangs) {
     const INTERVAL: Duration = Duration::from_millis(250);
     const TIMES: usize = 17;
-    let (bad, (good, asked)) = (hanging(hangs).await.port(), watched().await);
-    let bad: Vec<String> = (0..count).map(|n| format!("'127.0.1.{}:{bad}'", n + 1)).collect();
+    let (bad, (good, mut asked)) = (hanging(hangs).await, watched().await);
+    // By their labels they are so many targets.
+    let bad: Vec<String> =
+        (0..count).map(|n| format!("{{targets: ['{bad}'], labels: {{n: '{n}'}}}}")).collect();
     let text = format!(
         "services:\n\
          - {{name: good, static_configs: [{{targets: ['{good}']}}], scraper: {{refresh_interval: 250ms}}}}\n\
-         - {{name: hung, static_configs: [{{targets: [{}]}}], scraper: {{refresh_interval: 1s, timeout: 1s}}}}\n",
+         - {{name: hung, static_configs: [{}], scraper: {{refresh_interval: 1s, timeout: 1s}}}}\n",
         bad.join(", ")
     );
     let config = Config::parse(&text, std::path::Path::new("")).unwrap_or_else(|p| panic!("{p}"));
     let server = Server::serve(Periskop::builder().config(config).build()).await;
     let begun = Instant::now();
-    // The first second, in which the others begin to hang, is none of it.
-    while begun.elapsed() < Duration::from_secs(1) || asked.lock().unwrap().len() < 4 + TIMES {
-        assert!(begun.elapsed() < PATIENCE, "asked {} times only", asked.lock().unwrap().len());
-        tokio::time::sleep(INTERVAL / 4).await;
+    let mut times = Vec::new();
+    while times.len() < TIMES {
+        let at = timeout(PATIENCE, asked.recv()).await.expect("it is asked").unwrap();
+        // The first second, in which the others begin to hang, is none of it.
+        if at.duration_since(begun) >= Duration::from_secs(1) {
+            times.push(at);
+        }
     }
-    let asked = asked.lock().unwrap()[4..4 + TIMES].to_vec();
-    let took = asked[TIMES - 1].duration_since(asked[0]);
+    let took = times[TIMES - 1].duration_since(times[0]);
     let mean = took / u32::try_from(TIMES - 1).unwrap();
     assert!(mean.as_secs_f64() <= 1.1 * INTERVAL.as_secs_f64(), "every {mean:?} on average");
     drop(server);
