@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, Equivalent, HashSet};
 
 use super::pieces::{Packing, SLOT, SLOT_BYTE};
+use super::resembling::Resembling;
 use super::shape::{ExceptionShape, HttpShape, Like, List, Shape, Text};
 use super::{Kept, Packed, Reported};
 use crate::occurrence::Occurrence;
@@ -25,6 +26,7 @@ pub(crate) struct Texts {
     /// and comparing is cheaper than hashing.
     recent: [Option<List<Text>>; 4],
     next_recent: usize,
+    resembling: Resembling,
     glimpsed: Glimpsed,
     packing: Packing,
     template: String,
@@ -32,9 +34,12 @@ pub(crate) struct Texts {
     sweep_at: usize,
 }
 
+/// Stacks that are held by some texts, outermost first.
+pub(crate) struct Stacks(pub(super) Box<[List<Text>]>);
+
 /// A text with own words in it beyond this many, or longer than this, is all its own.
 const MOST_SLOTS: usize = 64;
-const LONGEST_TEMPLATE: usize = 1024;
+pub(super) const LONGEST_TEMPLATE: usize = 1024;
 
 impl Texts {
     /// Those of a state that is on its way from one to another: whoever it comes from holds the
@@ -45,40 +50,28 @@ impl Texts {
 
     /// Packs an occurrence that is going to be kept.
     pub(crate) fn pack(&mut self, o: &Occurrence, time: Timestamp, usable: bool) -> Kept {
+        self.pack_with(o, None, time, usable)
+    }
+
+    /// The same, of an occurrence whose stacks are not its own but these.
+    pub(crate) fn pack_with(
+        &mut self,
+        o: &Occurrence,
+        stacks: Option<&Stacks>,
+        time: Timestamp,
+        usable: bool,
+    ) -> Kept {
         let mut packing = std::mem::take(&mut self.packing);
-        packing.clear();
-        packing.push(&o.name);
-        let messages: Vec<_> = o
-            .exceptions
-            .iter()
-            .map(|e| e.message.as_deref().map(|text| self.like(text, &mut packing)))
-            .collect();
-        let exceptions = o.exceptions.iter().zip(messages).map(|(e, message)| ExceptionShape {
-            class: e.class.as_deref().map(|class| self.string(class)),
-            message,
-            stacktrace: self.stack(e.stacktrace.iter().map(String::as_str)),
-        });
-        let exceptions = exceptions.collect();
-        let http = o.http.as_ref().map(|h| {
-            let url = h.url.as_deref().map(|url| self.like(url, &mut packing));
-            let values = h.headers.iter().map(|(_, value)| self.like(value, &mut packing));
-            let header_values: Vec<_> = values.collect();
-            HttpShape {
-                method: h.method.as_deref().map(|method| self.string(method)),
-                url,
-                header_names: self.stack(h.headers.iter().map(|(name, _)| name.as_str())),
-                header_values: self.values(&header_values),
-                body: h.body.as_deref().map(|body| self.like(body, &mut packing)),
-            }
-        });
+        let shape = match self.resembling.find(o, stacks, &mut packing) {
+            Some(shape) => shape.clone(),
+            None => self.shape(o, stacks, &mut packing),
+        };
         let reported = Reported::of(o.time, time);
         if let (Reported::Otherwise, Some(other)) = (reported, o.time) {
             packing.push(&other.as_micros().to_string());
         }
-        let shape = self.shapes.get_or_insert(Arc::new(Shape { exceptions, http })).clone();
         let (text, start) = packing.finish();
         self.packing = packing;
-        self.sweep_if_grown();
         Kept(Arc::new(Packed {
             time,
             content: o.content,
@@ -89,6 +82,48 @@ impl Texts {
             usable,
             reported,
         }))
+    }
+
+    /// Finds out what an occurrence is like, and puts its name and its pieces into `packing`.
+    fn shape(
+        &mut self,
+        o: &Occurrence,
+        stacks: Option<&Stacks>,
+        packing: &mut Packing,
+    ) -> Arc<Shape> {
+        packing.clear();
+        packing.push(&o.name);
+        let messages: Vec<_> = o
+            .exceptions
+            .iter()
+            .map(|e| e.message.as_deref().map(|text| self.like(text, packing)))
+            .collect();
+        let exceptions = o.exceptions.iter().zip(messages).enumerate();
+        let exceptions = exceptions.map(|(at, (e, message))| ExceptionShape {
+            class: e.class.as_deref().map(|class| self.string(class)),
+            message,
+            stacktrace: match stacks.and_then(|stacks| stacks.0.get(at)) {
+                Some(stack) => stack.clone(),
+                None => self.stack(e.stacktrace.iter().map(String::as_str)),
+            },
+        });
+        let exceptions = exceptions.collect();
+        let http = o.http.as_ref().map(|h| {
+            let url = h.url.as_deref().map(|url| self.like(url, packing));
+            let values = h.headers.iter().map(|(_, value)| self.like(value, packing));
+            let header_values: Vec<_> = values.collect();
+            HttpShape {
+                method: h.method.as_deref().map(|method| self.string(method)),
+                url,
+                header_names: self.stack(h.headers.iter().map(|(name, _)| name.as_str())),
+                header_values: self.values(&header_values),
+                body: h.body.as_deref().map(|body| self.like(body, packing)),
+            }
+        });
+        let shape = self.shapes.get_or_insert(Arc::new(Shape { exceptions, http })).clone();
+        self.sweep_if_grown();
+        self.resembling.note(&shape);
+        shape
     }
 
     /// What another state keeps, with its repeating texts shared with this state's.
@@ -123,6 +158,12 @@ impl Texts {
         self.strings.get_or_insert_with(&AsText(text), make).0.clone()
     }
 
+    /// The stacks of an exception and its causes, which several occurrences have.
+    pub(crate) fn stacks(&mut self, frames: &[Vec<String>]) -> Stacks {
+        let stacks = frames.iter().map(|frames| self.stack(frames.iter().map(String::as_str)));
+        Stacks(stacks.collect())
+    }
+
     fn stack<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str> + Clone) -> List<Text> {
         let same = |list: &&List<Text>| {
             list.len() == texts.len() && list.iter().map(Text::as_str).eq(texts.clone())
@@ -144,6 +185,7 @@ impl Texts {
     /// Lets go of what nobody holds any more.
     pub(crate) fn sweep(&mut self) {
         self.recent = Default::default();
+        self.resembling.clear();
         // From the outside in: a shape holds lists and strings, a list holds strings.
         self.shapes.retain(|shape| Arc::strong_count(shape) > 1);
         self.stacks.retain(|list| Arc::strong_count(list) > 1);
@@ -325,6 +367,30 @@ mod tests {
         let b = texts.pack(&saying("b", "order 4712 of user 17"), Timestamp::EPOCH, false);
         assert!(Arc::ptr_eq(&a.0.shape, &b.0.shape));
         assert_ne!(a, b);
+    }
+
+    proptest! {
+        #[test]
+        fn what_resembles_another_is_packed_as_if_nothing_had_been_packed_before(
+            texts in prop::collection::vec("[ab1-]{0,2}([ /ü\\x00][ab1-]{0,2}){0,2}", 2..12),
+        ) {
+            // With an own word: whether one without is held depends on what came before it.
+            let mut texts: Vec<_> =
+                texts.iter().map(|text| saying("a", &format!("{text} 1"))).collect();
+            let (mut resembling, mut alone) = (Texts::default(), Texts::default());
+            for o in texts.iter().chain(&texts) {
+                resembling.pack(o, Timestamp::EPOCH, false);
+                alone.pack(o, Timestamp::EPOCH, false);
+            }
+            texts.reverse();
+            for o in &texts {
+                alone.resembling.clear();
+                let expected = alone.pack(o, Timestamp::EPOCH, false);
+                let packed = resembling.pack(o, Timestamp::EPOCH, false);
+                prop_assert_eq!(packed.view().to_occurrence(), o.clone());
+                prop_assert_eq!((packed.0.start, &packed.0.text), (expected.0.start, &expected.0.text));
+            }
+        }
     }
 
     #[test]

@@ -9,14 +9,18 @@
 
 mod interned;
 mod pieces;
+mod resembling;
 mod shape;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use memchr::memchr_iter;
+
 pub(crate) use self::interned::Texts;
 use self::pieces::Pieces;
+pub(crate) use self::pieces::SLOT_BYTE;
 use self::shape::{HttpShape, Like, Shape, Text};
 use crate::occurrence::{ContentHash, Occurrence, Severity};
 use crate::time::Timestamp;
@@ -195,10 +199,17 @@ impl<'a> OccurrenceView<'a> {
     /// own.
     pub(crate) fn own_texts(self) -> impl Iterator<Item = Cow<'a, str>> {
         let mut pieces = self.behind_name();
-        let http = self.0.shape.http.iter().flat_map(|http| {
-            http.url.iter().chain(http.header_values.iter()).chain(http.body.iter())
-        });
-        self.messages().chain(http).map(move |like| pieces.text(text_of(like)))
+        self.own_likes().map(move |like| pieces.text(text_of(like)))
+    }
+
+    /// The same, as they are held.
+    pub(crate) fn own_texts_apart(self) -> impl Iterator<Item = OwnText<'a>> {
+        let mut pieces = self.behind_name();
+        self.own_likes().map(move |like| {
+            let own = OwnText(Own { like: text_of(like), pieces });
+            pieces.step_over(text_of(like));
+            own
+        })
     }
 
     /// The others: the same for all occurrences of one skeleton.
@@ -232,6 +243,14 @@ impl<'a> OccurrenceView<'a> {
         pieces
     }
 
+    /// What each of its own texts is like.
+    fn own_likes(self) -> impl Iterator<Item = &'a Like> {
+        let http = self.0.shape.http.iter().flat_map(|http| {
+            http.url.iter().chain(http.header_values.iter()).chain(http.body.iter())
+        });
+        self.messages().chain(http)
+    }
+
     /// What each message is like.
     fn messages(self) -> impl Iterator<Item = &'a Like> {
         self.0.shape.exceptions.iter().filter_map(|e| e.message.as_ref())
@@ -252,6 +271,28 @@ struct Own<'a> {
 impl<'a> Own<'a> {
     fn text(mut self) -> Cow<'a, str> {
         self.pieces.text(self.like)
+    }
+}
+
+/// A text that is likely to be an occurrence's own, as it is held.
+pub(crate) struct OwnText<'a>(Own<'a>);
+
+impl<'a> OwnText<'a> {
+    /// What is around its own words, with [`SLOT_BYTE`] for each of them: the same for all texts
+    /// where it lies at the same place. `None` if it is not held so.
+    pub(crate) fn around(&self) -> Option<&'a str> {
+        self.0.like
+    }
+
+    /// The words that stand in the slots.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &'a str> {
+        let slots = self.0.like.map_or(0, |like| memchr_iter(SLOT_BYTE, like.as_bytes()).count());
+        self.0.pieces.take(slots)
+    }
+
+    /// All of it.
+    pub(crate) fn whole(&self) -> Cow<'a, str> {
+        self.0.text()
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What stands for an own word in the text around it. A text that has it itself is kept as it is.
 pub(super) const SLOT: char = '\0';
-pub(super) const SLOT_BYTE: u8 = 0;
+pub(crate) const SLOT_BYTE: u8 = 0;
 
 /// The pieces in the making: their lengths, and they themselves.
 #[derive(Default)]

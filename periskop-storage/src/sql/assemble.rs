@@ -4,6 +4,7 @@
 //! A few chunks are under way at a time, so that a load takes no more memory than they do beside
 //! the state.
 
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use periskop_core::aggregate::{Action, Bucket, Incarnation, Known};
@@ -52,7 +53,7 @@ pub(super) enum Texts<T> {
 
 /// Stands between the parts of what the database makes one text. No document has it in it: JSON
 /// does not allow that.
-pub(super) const DIVIDER: char = '\u{1e}';
+pub(super) const DIVIDER: u8 = 0x1e;
 
 /// A state that is being put together.
 pub(super) struct Assembly {
@@ -157,7 +158,7 @@ impl StackRow {
         match &self.of {
             Texts::One(id, frames) => reading.stack(&StackName(*id).as_hex(), frames)?,
             Texts::All(all) => {
-                for stack in all.split(DIVIDER) {
+                for stack in parts(all) {
                     let (id, frames) = stack.split_once(' ').unwrap_or_default();
                     reading.stack(&StackName(unhex(id)?).as_hex(), frames)?;
                 }
@@ -174,7 +175,7 @@ impl OccurrenceRow {
                 reading.occurrence(*time, *content, document)?;
             }
             Texts::All(all) => {
-                for occurrence in all.split(DIVIDER) {
+                for occurrence in parts(all) {
                     let (time, rest) = occurrence.split_once(' ').unwrap_or_default();
                     let (content, document) = rest.split_once(' ').unwrap_or_default();
                     let time = time.parse().map(Timestamp::from_micros);
@@ -186,6 +187,18 @@ impl OccurrenceRow {
         }
         Ok(())
     }
+}
+
+/// What a [`DIVIDER`] stands between. These texts are gigabytes together, through which `str::split`
+/// goes in much smaller steps.
+fn parts(all: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(all);
+    iter::from_fn(move || {
+        let part = rest?;
+        let end = memchr::memchr(DIVIDER, part.as_bytes());
+        rest = end.map(|end| &part[end + 1..]);
+        Some(&part[..end.unwrap_or(part.len())])
+    })
 }
 
 fn slot_of(builder: &StateBuilder, error: Id) -> Result<Slot, Trouble> {
@@ -225,7 +238,7 @@ mod tests {
         let one = format!("-7 {:032X} {OCCURRENCE}", 1);
         assert!(!read(&one).unwrap().is_empty());
         let another = OCCURRENCE.replace(r#""uuid":"u""#, r#""uuid":" two words ""#);
-        assert!(!read(&format!("{one}{DIVIDER}7 {:032x} {another}", 2)).unwrap().is_empty());
+        assert!(!read(&format!("{one}\u{1e}7 {:032x} {another}", 2)).unwrap().is_empty());
     }
 
     #[test]

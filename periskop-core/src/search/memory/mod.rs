@@ -11,6 +11,7 @@
 
 mod across;
 mod apart;
+mod gathered;
 mod grams;
 mod segments;
 mod vocabulary;
@@ -18,18 +19,15 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
-use hashbrown::HashSet;
 use memchr::memmem::Finder;
 
 use self::across::Way;
-use self::apart::{Apart, SLOT, put_together, take_apart};
+use self::apart::{SLOT, put_together};
+use self::gathered::{Gathered, LaidOut};
 use self::grams::{Grams, Signature};
 use self::segments::{SEGMENT, Segments};
 use self::vocabulary::Vocabulary;
 use super::{ErrorNumber, ErrorSet, SearchIndex, fold};
-use crate::texts::OccurrenceView;
 use crate::view::ErrorView;
 
 /// A [`SearchIndex`] in memory that is fast for any query.
@@ -138,10 +136,8 @@ impl SearchIndex for MemoryIndex {
         for occurrence in error.occurrences() {
             gathered.add_occurrence(occurrence);
         }
-        let Gathered { mut numbers, apart, whole, .. } = gathered;
-        let (own, layout) = laid_out(apart, &whole);
-        numbers.extend(layout.chunks_exact(2).map(|group| group[0]).filter(|at| *at != WHOLE));
-        self.shared.set(number, &mut numbers);
+        let LaidOut { mut shared, own, layout } = gathered.laid_out();
+        self.shared.set(number, &mut shared);
         self.grams.set(number, &Signature::of(own.split(|byte| matches!(*byte, SLOT | DIVIDER))));
         self.own.put(number.index(), &own);
         self.layouts.put(number.index(), &layout);
@@ -200,79 +196,6 @@ impl SearchIndex for MemoryIndex {
         }
         found
     }
-}
-
-/// What an error consists of.
-struct Gathered<'a, 'v> {
-    shared: &'v mut Vocabulary,
-    /// Those of its texts that are shared.
-    numbers: Vec<u32>,
-    /// Those with own words in them: what is around them, and they themselves.
-    apart: Vec<(u32, Vec<u8>)>,
-    /// Those that are all its own, each with a [`DIVIDER`] behind it.
-    whole: Vec<u8>,
-    /// What was seen already: most occurrences of an error resemble each other.
-    skeletons: Vec<usize>,
-    texts: HashSet<Cow<'a, str>>,
-    around: Vec<u8>,
-}
-
-impl<'a, 'v> Gathered<'a, 'v> {
-    fn new(shared: &'v mut Vocabulary) -> Self {
-        Self {
-            shared,
-            numbers: Vec::new(),
-            apart: Vec::new(),
-            whole: Vec::new(),
-            skeletons: Vec::new(),
-            texts: HashSet::new(),
-            around: Vec::new(),
-        }
-    }
-
-    fn add_occurrence(&mut self, occurrence: OccurrenceView<'a>) {
-        if !self.skeletons.contains(&occurrence.skeleton_address()) {
-            self.skeletons.push(occurrence.skeleton_address());
-            for text in occurrence.repeating_texts() {
-                self.numbers.push(self.shared.number(fold(text).as_bytes()));
-            }
-        }
-        occurrence.own_texts().for_each(|text| self.add(text));
-    }
-
-    /// Adds a text that is not known to repeat.
-    fn add(&mut self, text: Cow<'a, str>) {
-        if self.texts.contains(&text) {
-            return;
-        }
-        let text = self.texts.get_or_insert(text);
-        let text = fold(text);
-        let mut words = Vec::new();
-        match take_apart(text.as_bytes(), &mut self.around, &mut words) {
-            Apart::Shared => self.numbers.push(self.shared.number(text.as_bytes())),
-            Apart::Words => self.apart.push((self.shared.number(&self.around), words)),
-            Apart::Whole => {
-                self.whole.extend_from_slice(text.as_bytes());
-                self.whole.push(DIVIDER);
-            }
-        }
-    }
-}
-
-/// What is an error's own, and how it lies there: texts of one kind next to each other.
-fn laid_out(mut apart: Vec<(u32, Vec<u8>)>, whole: &[u8]) -> (Vec<u8>, Vec<u32>) {
-    apart.sort_unstable();
-    apart.dedup();
-    let (mut own, mut layout) = (Vec::new(), Vec::new());
-    for group in apart.chunk_by(|a, b| a.0 == b.0) {
-        layout.extend([group[0].0, index(group.iter().map(|(_, words)| words.len()).sum())]);
-        group.iter().for_each(|(_, words)| own.extend_from_slice(words));
-    }
-    if !whole.is_empty() {
-        layout.extend([WHOLE, index(whole.len())]);
-        own.extend_from_slice(whole);
-    }
-    (own, layout)
 }
 
 /// As it is kept: what an error has, and what all have, is less than four gigabytes.

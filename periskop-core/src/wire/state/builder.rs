@@ -78,6 +78,11 @@ impl StateBuilder {
     /// An error.
     pub fn error(&mut self, id: AggregateId, summary: Summary) -> Slot {
         let digest = id.digest();
+        self.error_of(digest, id, summary)
+    }
+
+    /// The same, for whoever has worked out its digest already.
+    pub fn error_of(&mut self, digest: ErrorDigest, id: AggregateId, summary: Summary) -> Slot {
         let slot = match self.slots.get(&digest) {
             Some(slot) => *slot,
             None => {
@@ -114,11 +119,12 @@ impl StateBuilder {
     }
 
     /// The occurrences that were read last.
-    pub fn occurrences(&mut self, error: Slot, read: &mut Reading) {
+    pub fn occurrences(&mut self, error: Slot, read: &Reading) {
         let (texts, latest) = (&mut self.texts, &mut self.errors[error.0].1.aggregate.latest);
-        read.each(|occurrence, time, usable| {
-            latest.put(texts.pack(occurrence, time, usable));
-        });
+        let stacks: Vec<_> = read.stacks().map(|frames| texts.stacks(frames)).collect();
+        for (occurrence, stack, time, usable) in read.occurrences() {
+            latest.put(texts.pack_with(occurrence, stacks.get(stack), time, usable));
+        }
     }
 
     /// What somebody did.

@@ -6,7 +6,7 @@ use serde_json::from_str;
 use super::document::{DocumentError, OccurrenceDocument};
 use super::text::Text;
 use crate::ids::bounded;
-use crate::occurrence::{ContentHash, Exception, Occurrence, Severity};
+use crate::occurrence::{ContentHash, Occurrence, Severity};
 use crate::time::Timestamp;
 
 /// The occurrences of one error at a time, with their stacks.
@@ -126,15 +126,18 @@ impl Reading {
         Ok(())
     }
 
-    /// Shows each occurrence, what it is ordered by, and whether that is usable. Its stack is lent
-    /// to it meanwhile.
-    pub(super) fn each(&mut self, mut look: impl FnMut(&Occurrence, Timestamp, bool)) {
-        for read in &mut self.occurrences[..self.occurrences_read] {
-            let frames = &mut self.stacks[read.stack].frames;
-            lend(frames, &mut read.occurrence.exceptions);
-            look(&read.occurrence, read.time, read.is_usable);
-            lend(frames, &mut read.occurrence.exceptions);
-        }
+    /// The frames of each stack: for each exception, outermost first.
+    pub(super) fn stacks(&self) -> impl Iterator<Item = &[Vec<String>]> {
+        self.stacks[..self.stacks_read].iter().map(|stack| &stack.frames[..])
+    }
+
+    /// Each occurrence without its frames, which of the [stacks](Self::stacks) it has, what it is
+    /// ordered by, and whether that is usable.
+    pub(super) fn occurrences(
+        &self,
+    ) -> impl Iterator<Item = (&Occurrence, usize, Timestamp, bool)> {
+        let read = self.occurrences[..self.occurrences_read].iter();
+        read.map(|read| (&read.occurrence, read.stack, read.time, read.is_usable))
     }
 
     fn stack_named(&self, name: &str) -> Option<usize> {
@@ -153,13 +156,6 @@ impl Default for Read {
             http: None,
         };
         Self { time: Timestamp::EPOCH, is_usable: false, stack: 0, occurrence }
-    }
-}
-
-/// Lends frames, or takes them back.
-fn lend(frames: &mut [Vec<String>], exceptions: &mut [Exception]) {
-    for (frames, exception) in frames.iter_mut().zip(exceptions) {
-        std::mem::swap(frames, &mut exception.stacktrace);
     }
 }
 
@@ -196,10 +192,16 @@ mod tests {
     use crate::texts::Texts;
     use crate::wire::state::{Documents, stack_document};
 
-    fn read(reading: &mut Reading) -> Vec<(Occurrence, Timestamp, bool)> {
-        let mut seen = Vec::new();
-        reading.each(|occurrence, time, usable| seen.push((occurrence.clone(), time, usable)));
-        seen
+    fn read(reading: &Reading) -> Vec<(Occurrence, Timestamp, bool)> {
+        let stacks: Vec<_> = reading.stacks().collect();
+        let with_stack = |(occurrence, stack, time, usable): (&Occurrence, usize, _, _)| {
+            let mut occurrence = occurrence.clone();
+            for (exception, frames) in occurrence.exceptions.iter_mut().zip(stacks[stack]) {
+                exception.stacktrace.clone_from(frames);
+            }
+            (occurrence, time, usable)
+        };
+        reading.occurrences().map(with_stack).collect()
     }
 
     #[test]
@@ -228,9 +230,8 @@ mod tests {
             }
             let expected: Vec<_> =
                 error.occurrences.iter().map(|o| (o.clone(), now, true)).collect();
-            assert_eq!(read(&mut fresh), expected);
-            assert_eq!(read(&mut again), expected);
-            assert_eq!(read(&mut again), expected, "what was lent has come back");
+            assert_eq!(read(&fresh), expected);
+            assert_eq!(read(&again), expected);
         }
     }
 
