@@ -38,6 +38,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
+/// Errors whose texts are indexed in one turn of the loop, where there are many: two milliseconds,
+/// in which readers and scrapes wait.
+const INDEXED_AT_ONCE: usize = 32;
+
 /// How often what is remembered of departed targets is dropped.
 const CLEANING: Duration = Duration::from_secs(60);
 
@@ -79,6 +83,8 @@ pub(crate) struct Driver {
     under_way: HashMap<Id, ScrapeRequest>,
     /// Whether nothing is scraped any more.
     is_winding: bool,
+    /// Whether there may be texts that the index does not know yet.
+    is_indexing: bool,
 }
 
 impl Driver {
@@ -106,6 +112,7 @@ impl Driver {
             scrapes: JoinSet::new(),
             under_way: HashMap::new(),
             is_winding: false,
+            is_indexing: false,
         }
     }
 
@@ -143,6 +150,9 @@ impl Driver {
                     }
                 }
                 news = news_of(&mut self.store) => self.take_news(news?),
+                () = tokio::task::yield_now(), if self.is_indexing => {
+                    self.is_indexing = self.handle.index_some(INDEXED_AT_ONCE);
+                }
                 () = tokio::time::sleep(until_due.min(LONGEST_SLEEP)) => {}
             }
             let now = clock::now();
@@ -289,10 +299,11 @@ impl Driver {
     }
 
     /// Lists everything anew. Takes a while, in which others read on: nothing changes but here.
-    fn list_anew(&self) {
+    fn list_anew(&mut self) {
         let mut catalogue = self.handle.read(|engine| Handle::catalogue_of(engine.state()));
         // What it takes the place of goes when nobody waits for it any more.
         self.handle.change(|_, known| std::mem::swap(known, &mut catalogue));
+        self.is_indexing = true;
     }
 
     fn take_told(&mut self, told: Told) {
@@ -388,8 +399,9 @@ impl Driver {
         }
     }
 
-    fn follow(&self, delta: &Delta) {
+    fn follow(&mut self, delta: &Delta) {
         self.handle.change(|engine, catalogue| catalogue.take(engine.state(), delta));
+        self.is_indexing = true;
         if !delta.changed().is_empty() {
             self.handle.events().changed();
         }

@@ -371,6 +371,13 @@ impl Handle {
         changed
     }
 
+    /// For the driver only. Answers stay what they are.
+    pub(crate) fn index_some(&self, most: usize) -> bool {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        let Known { engine, catalogue } = &mut *known;
+        self.0.held_by_loop.during(|| catalogue.index_some(engine.state(), most))
+    }
+
     /// How long what is known was held, and by whom.
     pub(crate) fn held(&self) -> [(&'static str, &Held); 2] {
         [("loop", &self.0.held_by_loop), ("reader", &self.0.held_by_readers)]

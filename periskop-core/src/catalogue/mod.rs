@@ -46,7 +46,12 @@ pub struct Catalogue {
     /// Numbers that stand for no error at present.
     free: Vec<ErrorNumber>,
     all: ErrorSet,
+    /// Those that the index does not know yet, or as they were.
+    unindexed: ErrorSet,
 }
+
+/// Of a delta with more errors than this texts are indexed later: nobody is to wait for that.
+const INDEXED_AT_ONCE: usize = 256;
 
 impl Catalogue {
     /// A catalogue of nothing, which finds texts with `index`, which is new as well.
@@ -59,33 +64,56 @@ impl Catalogue {
             numbers: HashMap::new(),
             free: Vec::new(),
             all: ErrorSet::new(),
+            unindexed: ErrorSet::new(),
         }
     }
 
     /// Follows what became known: `state` has grown by `delta`.
+    ///
+    /// Where that is many errors at once, their texts are left to [`index_some`](Self::index_some).
     pub fn take(&mut self, state: &State, delta: &Delta) {
+        let is_much = delta.changed().len() > INDEXED_AT_ONCE;
         for id in delta.touched() {
-            let has_new_texts = delta.changed().contains(&id);
-            self.refresh(state, id, has_new_texts);
+            let texts = match delta.changed().contains(&id) {
+                true if is_much => Texts::Later,
+                true => Texts::Now,
+                false => Texts::Same,
+            };
+            self.refresh(state, id, texts);
         }
     }
 
     /// Follows what was forgotten: `state` has let go of `pruned`.
     pub fn take_pruned(&mut self, state: &State, pruned: &Pruned) {
         for id in pruned.incarnations.keys() {
-            self.refresh(state, id.clone(), true);
+            self.refresh(state, id.clone(), Texts::Now);
         }
     }
 
     /// Begins anew with all of `state`: after it was loaded, or keeps another number of
-    /// occurrences.
+    /// occurrences. Texts are left to [`index_some`](Self::index_some), which takes the most time.
     pub fn take_all(&mut self, state: &State) {
         let is_gone = |id: &&AggregateId| state.error(id).is_none();
         let gone: Vec<AggregateId> = self.numbers.keys().filter(is_gone).cloned().collect();
         let known = state.errors().map(ErrorView::id);
         for id in known.chain(gone) {
-            self.refresh(state, id, true);
+            self.refresh(state, id, Texts::Later);
         }
+    }
+
+    /// Indexes the texts of at most `most` errors that were left for later; whether some are still
+    /// left. Until none is, whatever asks for texts looks at those that are left one by one: its answer
+    /// is the same.
+    pub fn index_some(&mut self, state: &State, most: usize) -> bool {
+        let some: Vec<_> = self.unindexed.iter().take(most).collect();
+        for number in some {
+            self.unindexed.remove(number);
+            let id = self.entry(number).map(|entry| &entry.id);
+            if let Some(error) = id.and_then(|id| state.error(id)) {
+                self.index.update(number, error);
+            }
+        }
+        !self.unindexed.is_empty()
     }
 
     /// How many errors are listed.
@@ -154,13 +182,14 @@ impl Catalogue {
         self.entries.get(number.index())?.as_ref()
     }
 
-    fn refresh(&mut self, state: &State, id: AggregateId, has_new_texts: bool) {
+    fn refresh(&mut self, state: &State, id: AggregateId, texts: Texts) {
         let known = self.numbers.get(&id).copied();
         let Some(error) = state.error(&id) else {
             if let Some(number) = known {
                 self.numbers.remove(&id);
                 self.put(number, None);
                 self.all.remove(number);
+                self.unindexed.remove(number);
                 self.index.remove(number);
                 self.free.push(number);
             }
@@ -170,8 +199,13 @@ impl Catalogue {
         let row = Row::of(error, self.services.number(&id.service));
         let lately = Lately::of(error, &row);
         self.put(number, Some((row, Entry { id, lately })));
-        if has_new_texts || known.is_none() {
-            self.index.update(number, error);
+        match texts {
+            Texts::Same if known.is_some() => {}
+            Texts::Later => self.unindexed.insert(number),
+            Texts::Same | Texts::Now => {
+                self.unindexed.remove(number);
+                self.index.update(number, error);
+            }
         }
     }
 
@@ -198,6 +232,15 @@ impl Catalogue {
     }
 }
 
+/// What becomes of the texts of an error that has changed.
+#[derive(Clone, Copy)]
+enum Texts {
+    /// They are as they were.
+    Same,
+    Now,
+    Later,
+}
+
 /// A catalogue with the state that it follows.
 #[derive(Clone, Copy)]
 struct Followed<'a> {
@@ -219,6 +262,10 @@ impl Indexed for Followed<'_> {
 
     fn index(&self) -> &dyn SearchIndex {
         &*self.catalogue.index
+    }
+
+    fn unindexed(&self) -> &ErrorSet {
+        &self.catalogue.unindexed
     }
 
     fn facts(&self, number: ErrorNumber, now: Timestamp) -> Option<Facts<'_>> {

@@ -320,6 +320,27 @@ fn the_first_of_many_are_found_whatever_order_they_come_in() {
 }
 
 #[test]
+fn texts_of_many_new_errors_are_found_before_they_are_indexed_and_while_they_are() {
+    let mut world = World::new();
+    world.pass(1);
+    let keys: Vec<String> = (0..=INDEXED_AT_ONCE).map(|n| format!("k{n:03}")).collect();
+    let all: Vec<_> = keys.iter().map(|key| (key.as_str(), 1, Error)).collect();
+    world.scrape("web", "a", &all);
+    let mut asked = 0;
+    loop {
+        assert_eq!(world.keys(&wanted("\"MESSAGE of k100 \"")), ["k100"]);
+        assert_eq!(world.keys(&wanted("class:oops k25")).len(), 7);
+        asked += 1;
+        if !world.catalogue.index_some(world.observer.state(), 100) {
+            break;
+        }
+    }
+    assert_eq!(asked, 3);
+    assert_eq!(world.keys(&wanted("\"MESSAGE of k100 \"")), ["k100"]);
+    assert!(!world.catalogue.index_some(world.observer.state(), 100), "nothing is left");
+}
+
+#[test]
 fn all_can_be_seen_some_at_a_time() {
     let mut world = world();
     world.act("web", "two", Act::Forget);
@@ -350,6 +371,7 @@ enum Step {
     Act(&'static str, &'static str, Act),
     Prune,
     Anew,
+    Index(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -373,6 +395,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (service(), key(), act).prop_map(|(service, key, act)| Step::Act(service, key, act)),
         1 => Just(Step::Prune),
         1 => Just(Step::Anew),
+        1 => (0_usize..3).prop_map(Step::Index),
     ];
     prop::collection::vec(step, 0..30)
 }
@@ -391,6 +414,9 @@ proptest! {
                     world.catalogue.take_pruned(world.observer.state(), &pruned);
                 }
                 Step::Anew => world.catalogue.take_all(world.observer.state()),
+                Step::Index(most) => {
+                    world.catalogue.index_some(world.observer.state(), most);
+                }
             }
             prop_assert_eq!(world.known(), world.naive());
             prop_assert_eq!(world.services(), world.naive_services());
@@ -399,7 +425,15 @@ proptest! {
                 prop_assert_eq!(world.paged(&wanted), world.naive_order(&wanted));
             }
             let (state, now) = (world.observer.state(), world.now);
-            for query in ["one", "message:b", "\"two a 3\"", "zone OR three", "label.zone:a", "rate:>0"] {
+            for query in [
+                "one",
+                "message:b",
+                "\"two a 3\"",
+                "zone OR three",
+                "/of (one|two) a/ -class:/^oops$/",
+                "label.zone:a",
+                "rate:>0",
+            ] {
                 let query = Query::parse(query).unwrap();
                 let listed = Wanted { query: query.clone(), ..Wanted::default() };
                 let mut found = world.catalogue.all_wanted(state, &listed, now);

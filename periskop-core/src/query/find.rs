@@ -1,12 +1,12 @@
 //! Answering a query with an index: the same as looking at every error, sooner.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use crate::SourceId;
 use crate::query::expr::{Expr, Seen, Term, TextField};
 use crate::query::pattern::Pattern;
 use crate::query::{Facts, Indexed};
-use crate::search::ErrorSet;
+use crate::search::{ErrorSet, fold};
 use crate::time::Timestamp;
 use crate::view::ErrorView;
 
@@ -111,11 +111,11 @@ impl<'a> Finder<'a> {
                 if candidates.is_empty() {
                     return candidates;
                 }
-                self.errors.index().scan(Some(&candidates), &|text| matcher.is_match(text))
+                self.scan(&candidates, &|text| matcher.is_match(text))
             }
             Pattern::Whole(whole) => {
                 let candidates = self.narrowed(pattern, within);
-                self.errors.index().scan(Some(&candidates), &|text| text == whole)
+                self.scan(&candidates, &|text| text == whole)
             }
         }
     }
@@ -128,7 +128,48 @@ impl<'a> Finder<'a> {
             found.unite(&self.errors.index().search(needle));
         }
         found.intersect(within);
+        let late = self.late(within);
+        if !late.is_empty() {
+            found.subtract(&late);
+            let needles: Vec<_> = needles.iter().map(|needle| fold(needle.as_ref())).collect();
+            let matches = |text: &str| needles.iter().any(|needle| text.contains(&**needle));
+            found.unite(&self.look(&late, &matches));
+        }
         found
+    }
+
+    /// The errors among `within` one of whose texts, folded, is a match.
+    fn scan(&self, within: &ErrorSet, matches: &(dyn Fn(&str) -> bool + Sync)) -> ErrorSet {
+        let late = self.late(within);
+        let mut indexed = within.clone();
+        indexed.subtract(&late);
+        let mut found = self.errors.index().scan(Some(&indexed), matches);
+        found.unite(&self.look(&late, matches));
+        found
+    }
+
+    /// Those among `within` that the index does not know yet.
+    fn late(&self, within: &ErrorSet) -> ErrorSet {
+        let mut late = self.errors.unindexed().clone();
+        late.intersect(within);
+        late
+    }
+
+    /// What an index would say of these errors. What is the same in many occurrences is looked at
+    /// once.
+    fn look(&self, errors: &ErrorSet, matches: &dyn Fn(&str) -> bool) -> ErrorSet {
+        let matches = |text: &str| matches(&fold(text));
+        let mut skeletons = HashMap::new();
+        let mut has = |error: ErrorView<'_>| {
+            matches(error.key().as_str())
+                || error.occurrences().any(|occurrence| {
+                    let repeats =
+                        || occurrence.repeating_texts().any(|repeating| matches(repeating));
+                    *skeletons.entry(occurrence.skeleton_address()).or_insert_with(repeats)
+                        || occurrence.own_texts().any(|own| matches(&own))
+                })
+        };
+        errors.iter().filter(|number| self.errors.view(*number).is_some_and(&mut has)).collect()
     }
 
     fn by_facts(&self, within: &ErrorSet, holds: impl Fn(&Facts<'_>) -> bool) -> ErrorSet {

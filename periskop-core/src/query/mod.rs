@@ -139,13 +139,19 @@ pub struct Query(Expr);
 /// What a query is answered from: errors by number, and an index of their texts.
 ///
 /// All of it is of the same moment: `facts` and `view` know exactly the errors of `all`, and the
-/// index what `view` shows of them.
+/// index what `view` shows of them, but for those that are `unindexed`.
 pub trait Indexed {
     /// The errors that there are.
     fn all(&self) -> &ErrorSet;
 
     /// Finds them by their texts.
     fn index(&self) -> &dyn SearchIndex;
+
+    /// Those of which the index does not know yet what `view` shows: they are looked at one by one.
+    fn unindexed(&self) -> &ErrorSet {
+        const NONE: &ErrorSet = &ErrorSet::new();
+        NONE
+    }
 
     /// What is known of one without a look at its texts. Asked for most errors, so it should be
     /// cheap.
