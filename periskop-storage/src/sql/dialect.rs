@@ -5,6 +5,7 @@
 //! feature of one server alone.
 
 use super::Trouble;
+use super::touched::Stamp;
 
 /// A database, and how it is spoken to.
 pub(crate) trait Dialect: Send + Sync + 'static {
@@ -16,6 +17,12 @@ pub(crate) trait Dialect: Send + Sync + 'static {
 
     /// Which database this is, without credentials.
     fn name(&self) -> &str;
+
+    /// What the database looks like from outside. While that is the same nobody has written to it,
+    /// and it need not be asked. `None`: only asking helps.
+    fn stamp(&self) -> Option<Stamp> {
+        None
+    }
 
     /// Connects.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
@@ -75,6 +82,8 @@ pub(crate) struct Syntax {
     pub(crate) join_texts: Option<&'static str>,
     /// Bytes as hexadecimal digits.
     pub(crate) to_hex: &'static str,
+    /// Whether rows lie in the order of their primary keys, rather than in that in which they came.
+    pub(crate) is_clustered: bool,
     /// Removes surplus occurrences of errors; see `write.rs`.
     pub(crate) trim_occurrences: &'static str,
     /// What makes the tables, by version, the first one first.

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use periskop_core::ReplicaId;
 
 use super::dialect::{Dialect, Kind, Row, Statement};
-use super::{Transaction, Trouble, Work};
+use super::{Transaction, Trouble, Work, WorkKind};
 
 /// How long a name belongs to whoever does not renew it.
 const LEASE: Duration = Duration::from_secs(300);
@@ -90,7 +90,7 @@ impl Take {
 #[async_trait]
 impl<D: Dialect> Work<D> for Take {
     type Done = Lease;
-    const READS: bool = false;
+    const KIND: WorkKind = WorkKind::Writes;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Lease, Trouble> {
         const KINDS: &[Kind] = &[Kind::Int, Kind::Int, Kind::Text];
@@ -156,7 +156,7 @@ impl Renew {
 #[async_trait]
 impl<D: Dialect> Work<D> for Renew {
     type Done = Lease;
-    const READS: bool = false;
+    const KIND: WorkKind = WorkKind::Writes;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Lease, Trouble> {
         Ok(self.0.renew(transaction, 0).await?.0)
@@ -171,7 +171,7 @@ pub(super) struct GiveBack {
 #[async_trait]
 impl<D: Dialect> Work<D> for GiveBack {
     type Done = ();
-    const READS: bool = false;
+    const KIND: WorkKind = WorkKind::Writes;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<(), Trouble> {
         let back = "UPDATE periskop_observers SET holder = NULL, process = NULL, leased_until = NULL \

@@ -18,12 +18,13 @@ mod prune;
 mod read;
 mod schema;
 mod sqlite;
+mod touched;
 mod upsert;
 mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use periskop_core::observer::Pruned;
@@ -36,6 +37,7 @@ use tokio::time::timeout;
 
 use dialect::{Dialect, Kind, Row, Statement};
 use lease::Lease;
+use touched::Asked;
 
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -167,6 +169,8 @@ struct Database<D: Dialect> {
     /// Whether the tables are known to be there.
     is_migrated: bool,
     lease: Option<Lease>,
+    /// About what others have written.
+    asked: Asked,
     documents: Arc<Mutex<Documents>>,
 }
 
@@ -178,6 +182,7 @@ impl<D: Dialect> Database<D> {
             connect_within: CONNECT_WITHIN,
             is_migrated: false,
             lease: None,
+            asked: Asked::default(),
             documents: Arc::new(Mutex::new(Documents::remembering(rand::random()))),
         }
     }
@@ -228,13 +233,19 @@ impl<D: Dialect> Database<D> {
     /// drops the connection too, and the database undoes what was begun.
     async fn attempt<W: Work<D>>(&mut self, work: &W) -> Result<W::Done, Trouble> {
         let mut connection = self.connected().await?;
-        let begin = if W::READS { D::SYNTAX.begin_reading } else { D::SYNTAX.begin };
+        let begin = match W::KIND {
+            WorkKind::Writes => D::SYNTAX.begin,
+            WorkKind::Reads => D::SYNTAX.begin_reading,
+            WorkKind::Asks => &[],
+        };
         let mut transaction = Transaction::<D> { connection: &mut connection };
         for statement in begin {
             transaction.run(statement).await?;
         }
         let done = work.work(&mut transaction).await?;
-        transaction.run("COMMIT").await?;
+        if !begin.is_empty() {
+            transaction.run("COMMIT").await?;
+        }
         self.connection = Some(connection);
         Ok(done)
     }
@@ -299,12 +310,21 @@ fn damage(error: &sqlx::Error) -> Option<String> {
     }
 }
 
+/// What [`Work`] does in its transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WorkKind {
+    Writes,
+    /// Everything as it is at one moment.
+    Reads,
+    /// One statement, which is a transaction by itself.
+    Asks,
+}
+
 /// Something to be done in one transaction, which may have to be done again.
 #[async_trait]
 trait Work<D: Dialect>: Sync {
     type Done: Send;
-    /// Whether it only reads.
-    const READS: bool;
+    const KIND: WorkKind;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Self::Done, Trouble>;
 }
@@ -375,12 +395,18 @@ impl<D: Dialect> Storage for Database<D> {
             let renewed = self.transaction(WRITE_WITHIN, &lease::Renew::new(lease)).await?;
             self.lease = Some(renewed);
         }
-        let me = self.lease.as_ref().map(Lease::name);
-        let news = read::News { cursor, me };
-        if !self.transaction(WRITE_WITHIN, &news).await? {
+        let (stamp, now) = (self.dialect.stamp(), SystemTime::now());
+        if self.asked.still_holds(stamp.as_ref(), cursor) {
             return Ok(None);
         }
-        self.transaction(READ_WITHIN, &read::Changes { cursor }).await.map(Some)
+        let me = self.lease.as_ref().map(Lease::name);
+        let news = read::News { cursor, me };
+        if self.transaction(WRITE_WITHIN, &news).await? {
+            // Whoever asked may not get to hear it, and asks again with the same cursor.
+            return self.transaction(READ_WITHIN, &read::Changes { cursor }).await.map(Some);
+        }
+        self.asked.no(stamp, now, cursor);
+        Ok(None)
     }
 
     async fn commit(&mut self, delta: &Delta) -> Result<(), StorageError> {

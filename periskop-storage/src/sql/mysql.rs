@@ -50,6 +50,7 @@ impl Dialect for MySql {
         // GROUP_CONCAT ends at a megabyte, and raised to more still at what a packet holds.
         join_texts: None,
         to_hex: "HEX({})",
+        is_clustered: true,
         trim_occurrences: "DELETE t FROM periskop_occurrences AS t JOIN (\
              SELECT o.error, o.name FROM (\
                SELECT error, name, ordered_at, ROW_NUMBER() OVER \

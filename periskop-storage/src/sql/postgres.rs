@@ -47,6 +47,7 @@ impl Dialect for Postgres {
         from_json: "(CAST({} AS TEXT) COLLATE \"C\")",
         join_texts: Some("STRING_AGG({}, CHR(30))"),
         to_hex: "ENCODE({}, 'hex')",
+        is_clustered: false,
         trim_occurrences: TRIM_OCCURRENCES,
         migrations: &[include_str!("../../migrations/postgres/1.sql")],
     };

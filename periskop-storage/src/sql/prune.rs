@@ -6,7 +6,7 @@ use periskop_core::observer::Pruned;
 use super::dialect::{Dialect, Kind, Statement, filled};
 use super::schema::OF_ERRORS;
 use super::write::{NAMED_AT_ONCE, incarnation, service_id, target_id};
-use super::{Transaction, Trouble, Work};
+use super::{Transaction, Trouble, Work, WorkKind};
 
 /// As many errors are looked at in one statement.
 const ERRORS_AT_ONCE: usize = 512;
@@ -19,7 +19,7 @@ pub(super) struct Prune<'a> {
 #[async_trait]
 impl<D: Dialect> Work<D> for Prune<'_> {
     type Done = ();
-    const READS: bool = false;
+    const KIND: WorkKind = WorkKind::Writes;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<(), Trouble> {
         self.targets(transaction).await?;

@@ -17,7 +17,7 @@ use periskop_core::{
 
 use super::assemble::{Assembly, Chunk, Id, OccurrenceRow, StackRow, Texts};
 use super::dialect::{Dialect, Kind, Row, Statement};
-use super::{Transaction, Trouble, Work};
+use super::{Transaction, Trouble, Work, WorkKind};
 use crate::progress::Progress;
 
 use Kind::{Bytes, Int, Json, Text};
@@ -42,7 +42,7 @@ pub(super) struct Changes<'a> {
 #[async_trait]
 impl<D: Dialect> Work<D> for Load {
     type Done = Stored;
-    const READS: bool = true;
+    const KIND: WorkKind = WorkKind::Reads;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Stored, Trouble> {
         let cursor = commits(transaction).await?.into_iter().collect();
@@ -54,7 +54,7 @@ impl<D: Dialect> Work<D> for Load {
 #[async_trait]
 impl<D: Dialect> Work<D> for News<'_> {
     type Done = bool;
-    const READS: bool = true;
+    const KIND: WorkKind = WorkKind::Asks;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Self::Done, Trouble> {
         let mut commits = commits(transaction).await?.into_iter();
@@ -67,7 +67,7 @@ impl<D: Dialect> Work<D> for News<'_> {
 #[async_trait]
 impl<D: Dialect> Work<D> for Changes<'_> {
     type Done = Stored;
-    const READS: bool = true;
+    const KIND: WorkKind = WorkKind::Reads;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Stored, Trouble> {
         let commits = commits(transaction).await?;
@@ -230,7 +230,8 @@ impl<D: Dialect> Reader<'_, '_, D> {
             let service = service(&row.text()?);
             let key = unescape(&row.text()?).as_ref().into();
             let aggregate = AggregateId { service, key };
-            if *aggregate.digest().as_bytes() != id {
+            let digest = aggregate.digest();
+            if *digest.as_bytes() != id {
                 return Err(Trouble::Damaged(format!(
                     "error `{}` of service `{}` has another id than its names give",
                     aggregate.key, aggregate.service
@@ -244,14 +245,16 @@ impl<D: Dialect> Reader<'_, '_, D> {
             };
             let forgotten_through = maybe_time(&mut row)?;
             let summary = Summary { first_seen, last_seen, severity, forgotten_through };
-            builder.error(aggregate, summary);
+            builder.error_of(digest, aggregate, summary);
             ids.push(id.to_vec());
             Ok(())
         };
         let kinds = &[Bytes, Text, Text, Int, Int, Int, Int, Int];
         self.transaction.fetch(&all, kinds, &mut each).await?;
-        // So that what belongs to them lies side by side.
-        ids.sort_unstable();
+        // So that what belongs to those that are read together lies side by side.
+        if D::SYNTAX.is_clustered {
+            ids.sort_unstable();
+        }
         Ok(ids)
     }
 

@@ -11,6 +11,7 @@ use super::Trouble;
 use super::dialect::{
     Argument, Dialect, Kind, REMEMBERED, Row, Statement, Style, Syntax, Value, bound, driver,
 };
+use super::touched::Stamp;
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -58,6 +59,7 @@ impl Dialect for Sqlite {
         from_json: "{}",
         join_texts: Some("GROUP_CONCAT({}, CHAR(30))"),
         to_hex: "HEX({})",
+        is_clustered: false,
         // With the index, which a window function sorts again the other way round.
         trim_occurrences: "WITH touched (id, through) AS (\
                SELECT id, forgotten_through FROM periskop_errors WHERE id{errors}) \
@@ -75,6 +77,13 @@ impl Dialect for Sqlite {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Commits are appended to the log, or begin it anew, and get from there into the file.
+    fn stamp(&self) -> Option<Stamp> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        Stamp::of(&[self.path.clone(), log.into()])
     }
 
     async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
@@ -109,3 +118,44 @@ impl Dialect for Sqlite {
 }
 
 bound!(Database, Argument::Ints(_) | Argument::Bytes(_) | Argument::Texts(_) => |query| query);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use periskop_core::ReplicaId;
+    use periskop_core::storage::Storage;
+    use periskop_core::wire::state::StateBuilder;
+
+    use super::*;
+    use crate::SqlStorage;
+    use crate::testing::fail_after;
+
+    #[tokio::test]
+    async fn a_file_that_nobody_wrote_to_is_not_asked_for_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("periskop.db");
+        let (mut ours, mut theirs) = (SqlStorage::sqlite(&path), SqlStorage::sqlite(&path));
+        for (store, fresh) in [(&mut ours, 1), (&mut theirs, 2)] {
+            store.identify(ReplicaId::from_u64(fresh)).await.unwrap();
+        }
+        let cursor = ours.load().await.unwrap().cursor;
+        let long_ago = SystemTime::now() - Duration::from_secs(3600);
+        for name in ["periskop.db", "periskop.db-wal"] {
+            let file = File::options().write(true).open(folder.path().join(name)).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        assert!(ours.changes_since(&cursor).await.unwrap().is_none());
+
+        fail_after(Some(0));
+        assert!(ours.changes_since(&cursor).await.unwrap().is_none(), "without a statement");
+        fail_after(None);
+
+        let mut news = StateBuilder::new();
+        news.service(&"api".into(), []);
+        let delta = news.finish().into_deltas(1).next().unwrap();
+        theirs.commit(&delta).await.unwrap();
+        assert!(ours.changes_since(&cursor).await.unwrap().is_some());
+    }
+}

@@ -21,7 +21,7 @@ use super::schema::{
     STACKS, TARGETS,
 };
 use super::upsert::Batch;
-use super::{Transaction, Trouble, Work};
+use super::{Transaction, Trouble, Work, WorkKind};
 
 /// As many things are named in one condition.
 pub(super) const NAMED_AT_ONCE: usize = 96;
@@ -46,7 +46,7 @@ pub(super) struct Commit<'a> {
 #[async_trait]
 impl<D: Dialect> Work<D> for Commit<'_> {
     type Done = Lease;
-    const READS: bool = false;
+    const KIND: WorkKind = WorkKind::Writes;
 
     async fn work(&self, transaction: &mut Transaction<'_, D>) -> Result<Lease, Trouble> {
         let (renewed, commit) = self.lease.renew(transaction, 1).await?;
