@@ -158,18 +158,22 @@ impl Scraper {
         request: &ScrapeRequest,
         now: impl Fn() -> Timestamp,
     ) -> Scrape {
-        let begun = Instant::now();
-        let failed = |failure| Scrape { duration: begun.elapsed(), ..Scrape::failed(failure) };
         let service = {
             let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
             services.get(&request.service).cloned()
         };
         let Some(service) = service else {
-            return failed(Failure::Request("the service is no longer configured".into()));
+            let failure = "the service is no longer configured";
+            return Scrape::failed(Failure::Request(failure.into()));
         };
-        let answer = match self.exchange(&service, request).await {
+        // No target is slow because we are: time counts from the request on.
+        let ticket = self.budget.enter(&service.share).await;
+        let begun = Instant::now();
+        let answer = match self.exchange(&service, request, ticket).await {
             Ok(answer) => answer,
-            Err(failure) => return failed(failure),
+            Err(failure) => {
+                return Scrape { duration: begun.elapsed(), ..Scrape::failed(failure) };
+            }
         };
         let duration = begun.elapsed();
         let body_length = answer.body.len();
@@ -182,13 +186,19 @@ impl Scraper {
         &self,
         service: &Service,
         request: &ScrapeRequest,
+        ticket: Ticket,
     ) -> Result<Answer, Failure> {
         let timeout = request.timeout;
-        let exchange = tokio::time::timeout(timeout, self.request(service, request));
+        let exchange = tokio::time::timeout(timeout, self.request(service, request, ticket));
         exchange.await.unwrap_or(Err(Failure::Timeout(timeout)))
     }
 
-    async fn request(&self, service: &Service, request: &ScrapeRequest) -> Result<Answer, Failure> {
+    async fn request(
+        &self,
+        service: &Service,
+        request: &ScrapeRequest,
+        mut ticket: Ticket,
+    ) -> Result<Answer, Failure> {
         let timeout = request.timeout;
         let http_failure = |error: HttpError| Failure::http(&error, timeout);
         let http = service.http.as_ref().map_err(|e| http_failure(e.clone()))?;
@@ -208,7 +218,8 @@ impl Scraper {
         if is_plain && timeout >= SELDOM && self.last_length(request) > KEPT_ALIVE {
             sent = sent.header(header::CONNECTION, CLOSE);
         }
-        let mut response = sent.send().await.map_err(http_failure)?;
+        let answered = in_time(&mut ticket, 0, sent.send()).await?;
+        let mut response = answered.map_err(http_failure)?;
         if response.status() != StatusCode::OK {
             return Err(Failure::Status(response.status()));
         }
@@ -219,20 +230,12 @@ impl Scraper {
             // Nothing of it is read: it would be given up anyway.
             return Err(BodyError::TooLarge { limit, decoded: false }.into());
         }
-        let mut ticket = self.budget.enter(&service.share).await;
+        ticket.enter().await;
         let mut body = Body::new(encoding.as_deref(), limit, self.buffers.take())?;
         loop {
-            let next = match ticket.leave_at() {
-                Some(at) => match timeout_at(at, response.chunk()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        ticket.leave();
-                        response.chunk().await
-                    }
-                },
-                None => response.chunk().await,
-            };
+            let next = in_time(&mut ticket, body.len(), response.chunk()).await?;
             let Some(frame) = next.map_err(|e| http_failure(e.into()))? else { break };
+            ticket.came(frame.len());
             let unpacking = match body.is_compressed() {
                 true => self.unpacking.acquire().await.ok(),
                 false => None,
@@ -299,6 +302,23 @@ impl Scraper {
         let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
         memos.insert(request.target, slot);
     }
+}
+
+/// Waits for what comes next: in the lane if that is soon, else outside, with so many bytes of the
+/// body.
+async fn in_time<T>(
+    ticket: &mut Ticket,
+    held: usize,
+    next: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let mut next = std::pin::pin!(next);
+    if let Some(at) = ticket.leave_at() {
+        if let Ok(next) = timeout_at(at, next.as_mut()).await {
+            return Ok(next);
+        }
+        ticket.leave(held).await.map_err(|NoRoom| Failure::NoRoom)?;
+    }
+    Ok(next.await)
 }
 
 /// A whole body, and the right to hold it.
