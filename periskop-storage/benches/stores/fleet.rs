@@ -1,5 +1,6 @@
 //! Instances that report.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use periskop_core::target::Labels;
@@ -11,32 +12,37 @@ pub(super) struct Fleet {
     observer: Observer,
     made: Payloads,
     now: Timestamp,
-    /// What the first instances reported last.
+    /// What the instances reported last: of each error the last occurrence.
     reports: Vec<Report>,
-    remembered: usize,
 }
 
 impl Fleet {
-    /// One of which so many instances can grow.
-    pub(super) fn new(growing: usize) -> Self {
+    pub(super) fn new() -> Self {
         let now = Timestamp::from_micros(1_772_323_200_000_000);
         let observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
-        let reports = Vec::new();
-        Self { observer, made: Payloads::new(), now, reports, remembered: growing }
+        Self { observer, made: Payloads::new(), now, reports: Vec::new() }
     }
 
-    pub(super) fn begin(&mut self, instance: usize) -> Delta {
+    /// One more instance.
+    pub(super) fn begin(&mut self) -> Delta {
+        let instance = self.reports.len();
         let report = self.made.report(instance, self.now);
-        if self.reports.len() < self.remembered {
-            self.reports.push(report.clone());
+        let mut last = report.clone();
+        for error in &mut last.errors {
+            error.occurrences.drain(..Payloads::OCCURRENCES - 1);
         }
+        self.reports.push(last);
         self.scrape(instance, report)
     }
 
-    /// All errors of the first instances happen once more.
-    pub(super) fn grow(&mut self, instances: usize) -> Delta {
+    pub(super) fn instances(&self) -> usize {
+        self.reports.len()
+    }
+
+    /// All errors of these instances happen once more.
+    pub(super) fn grow(&mut self, instances: Range<usize>) -> Delta {
         let mut delta = Delta::default();
-        for instance in 0..instances {
+        for instance in instances {
             let report = std::mem::take(&mut self.reports[instance]);
             let later = self.now.plus(Duration::from_secs(60));
             let report = self.made.grown(report, later);

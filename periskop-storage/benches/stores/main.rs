@@ -5,7 +5,9 @@
 //! there. A fleet of JVMs (30 to 60 frames a stack, half with a cause, ten headers) reports N
 //! errors of 10 occurrences, 10,000 unless told otherwise. Then 1,000 of them happen once more, in
 //! one commit, nine times; beside it, as a yardstick from the same run, the same library writes as
-//! many bytes, durably, into a table of its own. At last everything is loaded, as a server does
+//! many bytes, durably, into a table of its own. What a store puts off until later is not in that:
+//! so there are many such commits after it, first of the same 1,000 errors each time, then of all
+//! errors in turn, and their mean is told. At last everything is loaded, as a server does
 //! when it starts, phase by phase; beside it, the files are read, and the library reads all that is
 //! in them.
 //!
@@ -21,6 +23,7 @@ mod start;
 
 use std::path::{Path, PathBuf};
 
+use periskop_core::storage::Storage;
 use periskop_core::testing::jvm::Payloads;
 use periskop_core::wire::state::lines;
 use periskop_core::{Delta, ReplicaId};
@@ -32,8 +35,14 @@ use fleet::Fleet;
 /// Changed in one commit.
 const CHANGED: usize = 1_000;
 
+/// The instances that have them.
+const TOGETHER: usize = CHANGED / Payloads::ERRORS;
+
 /// Commits of which the median is told.
 const COMMITS: usize = 9;
+
+/// Commits of which the mean is told, with whatever had been put off.
+const MANY: usize = 60;
 
 #[tokio::main]
 async fn main() {
@@ -79,21 +88,21 @@ async fn main() {
 }
 
 async fn write(name: &str, spec: &StoreSpec, folder: &Path, beside: &Path, errors: usize) {
-    let mut fleet = Fleet::new(CHANGED / Payloads::ERRORS);
+    let mut fleet = Fleet::new();
     let mut store = periskop_storage::open(spec);
     store.identify(ReplicaId::from_u64(1)).await.unwrap();
     let instances = errors / Payloads::ERRORS;
     let mut filling = Spent::default();
-    for first in (0..instances).step_by(CHANGED / Payloads::ERRORS) {
+    while fleet.instances() < instances {
         let mut delta = Delta::default();
-        for instance in first..(first + CHANGED / Payloads::ERRORS).min(instances) {
-            delta.append(fleet.begin(instance));
+        for _ in 0..TOGETHER.min(instances - fleet.instances()) {
+            delta.append(fleet.begin());
         }
         let watch = Watch::start();
         store.commit(&delta).await.unwrap();
         filling += watch.stop();
-        if first % 500 == 0 && first > 0 {
-            eprintln!("{name}: {} of {errors} errors", first * Payloads::ERRORS);
+        if fleet.instances().is_multiple_of(500) {
+            eprintln!("{name}: {} of {errors} errors", fleet.instances() * Payloads::ERRORS);
         }
     }
     println!("{name}: {errors} errors of {} occurrences", Payloads::OCCURRENCES);
@@ -105,7 +114,7 @@ async fn write(name: &str, spec: &StoreSpec, folder: &Path, beside: &Path, error
     let mut commits = Vec::new();
     let mut bytes = 0;
     for _ in 0..COMMITS {
-        let delta = fleet.grow(CHANGED / Payloads::ERRORS);
+        let delta = fleet.grow(0..TOGETHER);
         assert_eq!(delta.changed().len(), CHANGED);
         bytes = lines(delta.state()).map(|(_, line)| line.len()).sum();
         let watch = Watch::start();
@@ -127,10 +136,31 @@ async fn write(name: &str, spec: &StoreSpec, folder: &Path, beside: &Path, error
         raw * 1e3,
         median / raw
     );
+    many(&mut fleet, &mut *store, "of the same errors", 1).await;
+    many(&mut fleet, &mut *store, "of all errors in turn", instances / TOGETHER).await;
     let watch = Watch::start();
     store.commit(&Delta::default()).await.unwrap();
     println!("  nothing changed: {}", watch.stop());
     store.close().await.unwrap();
+}
+
+/// Commits of which each one changes one of so many parts of the errors.
+async fn many(fleet: &mut Fleet, store: &mut dyn Storage, which: &str, parts: usize) {
+    let mut commits = Vec::new();
+    for commit in 0..MANY {
+        let first = commit % parts * TOGETHER;
+        let delta = fleet.grow(first..first + TOGETHER);
+        let watch = Watch::start();
+        store.commit(&delta).await.unwrap();
+        commits.push(watch.stop());
+    }
+    let longest = commits.iter().map(|spent| spent.wall).fold(0.0, f64::max);
+    let mean = commits.iter().copied().sum::<Spent>() / MANY as f64;
+    println!(
+        "  {MANY} of them, {which}: mean {mean}; median {:.1} ms, longest {:.1} ms",
+        median(&mut commits) * 1e3,
+        longest * 1e3
+    );
 }
 
 fn median(spent: &mut [Spent]) -> f64 {

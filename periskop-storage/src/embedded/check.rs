@@ -11,6 +11,7 @@ use super::load;
 use super::table::{Long, Table};
 use super::trouble::{Trouble, damaged};
 use super::value::{self, Head, Hour, Label};
+use super::waiting::Waiting;
 
 /// As many mistakes are told as somebody may want to read.
 const MOST: usize = 100;
@@ -62,7 +63,7 @@ impl fmt::Display for Check {
 }
 
 /// Reads each record by itself, then all of them together.
-pub(super) fn check(table: Table<'_>) -> Result<Check, Trouble> {
+pub(super) fn check(table: Table<'_>, waiting: &Waiting) -> Result<Check, Trouble> {
     let mut check = Check::default();
     for record in table.scan(&[]) {
         let (key, value) = record?;
@@ -73,8 +74,17 @@ pub(super) fn check(table: Table<'_>) -> Result<Check, Trouble> {
             check.mistake(trouble.at(&key))?;
         }
     }
+    match waiting.records() {
+        Ok(records) => {
+            if records.count() > 0 {
+                check.records.insert("waiting commit", records.count());
+            }
+            check.bytes += records.bytes();
+        }
+        Err(trouble) => check.mistake(trouble)?,
+    }
     if check.is_sound()
-        && let Err(trouble) = load::state(table)
+        && let Err(trouble) = load::state(table, waiting)
     {
         check.mistake(trouble)?;
     }

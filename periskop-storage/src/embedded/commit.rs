@@ -4,30 +4,30 @@
 //! Invariant: of an error that is not stored nothing else is stored either; so what is new is not
 //! looked for.
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use periskop_core::Delta;
-use periskop_core::Timestamp;
 use periskop_core::ids::{ErrorDigest, SourceId};
-use periskop_core::occurrence::ContentHash;
 use periskop_core::state::Source;
-use periskop_core::texts::OccurrenceView;
 use periskop_core::wire::state::{
-    self, Documents, ErrorParts, ServiceParts, StackName, StateBuilder, Summary, stack_document,
+    self, Documents, ErrorParts, ServiceParts, StateBuilder, Summary,
 };
 
-use super::key::{self, Key, Short};
+use super::key::{self, Key};
+use super::occurrences::{Occurrences, Told, Waited};
 use super::series;
 use super::table::{Changes, Long, Table};
 use super::trouble::Trouble;
-use super::value::{self, Head, Label};
+use super::value::{self, Head};
 
 /// What `delta` changes of what is stored.
-pub(super) fn changes(
-    table: Table<'_>,
-    documents: &mut Documents,
-    delta: &Delta,
+///
+/// Occurrences that `waited` come with it, by their error, which the delta tells too.
+pub(super) fn changes<'a>(
+    table: Table<'a>,
+    documents: &'a mut Documents,
+    delta: &'a Delta,
+    waited: HashMap<ErrorDigest, Vec<Waited<'a>>>,
 ) -> Result<Changes, Trouble> {
     documents.begin();
     let mut commit = Commit {
@@ -36,6 +36,7 @@ pub(super) fn changes(
         keep: usize::from(delta.occurrences_kept()),
         counted: HashSet::new(),
         documents,
+        waited,
     };
     let state = delta.state();
     for service in state::services(state) {
@@ -61,6 +62,7 @@ struct Commit<'a> {
     /// The sources of which the delta has counts.
     counted: HashSet<SourceId>,
     documents: &'a mut Documents,
+    waited: HashMap<ErrorDigest, Vec<Waited<'a>>>,
 }
 
 impl Commit<'_> {
@@ -131,9 +133,14 @@ impl Commit<'_> {
         self.counts(digest, error, is_known)?;
         self.forgotten(digest, error, is_known)?;
         let is_raised = summary.forgotten_through > before.forgotten_through;
-        if is_raised || error.occurrences().len() > 0 {
-            let known = if is_known { self.occurrences(digest)? } else { Vec::new() };
-            self.join_occurrences(digest, error, known, summary.forgotten_through)?;
+        let waited = self.waited.remove(digest).unwrap_or_default();
+        let told = error.occurrences().map(Told::Known);
+        let told: Vec<_> = told.chain(waited.into_iter().map(Told::Waited)).collect();
+        if is_raised || !told.is_empty() {
+            let (table, keep, through) = (self.table, self.keep, summary.forgotten_through);
+            let (changes, documents) = (&mut self.changes, &mut *self.documents);
+            Occurrences { table, changes, documents, digest, keep, through }
+                .join(told, is_known)?;
         }
         self.actions(digest, error, is_known)?;
         series::join(self.table, &mut self.changes, digest, error, is_known)
@@ -225,165 +232,5 @@ impl Commit<'_> {
             }
         }
         Ok(())
-    }
-
-    fn occurrences(&self, digest: &ErrorDigest) -> Result<Vec<Stored>, Trouble> {
-        let records = self.table.scan(Key::of_error(key::OCCURRENCE, digest).as_ref());
-        records.map(|record| Stored::read(record?)).collect()
-    }
-
-    /// Of one name the greater stays, then the newest; those that are forgotten go.
-    fn join_occurrences(
-        &mut self,
-        digest: &ErrorDigest,
-        error: ErrorParts<'_>,
-        stored: Vec<Stored>,
-        through: Option<Timestamp>,
-    ) -> Result<(), Trouble> {
-        let is_forgotten = |time| through.is_some_and(|through| time <= through);
-        let mut kept: Vec<Candidate<'_>> = Vec::new();
-        let mut gone = Vec::new();
-        let stacks: Vec<Short> = stored.iter().map(|stored| stored.label.stack).collect();
-        for stored in stored {
-            match is_forgotten(stored.time) {
-                true => gone.push(stored),
-                false => kept.push(Candidate::Stored(stored)),
-            }
-        }
-        for told in error.occurrences().filter(|told| !is_forgotten(told.ordering_time())) {
-            match kept.iter_mut().find(|kept| kept.name() == told.name()) {
-                None => kept.push(Candidate::Told(told)),
-                Some(known) => {
-                    if self.is_greater(told, known)?
-                        && let Candidate::Stored(less) =
-                            std::mem::replace(known, Candidate::Told(told))
-                    {
-                        gone.push(less);
-                    }
-                }
-            }
-        }
-        kept.sort_unstable_by(|a, b| b.rank().cmp(&a.rank()));
-        let dropped = kept.split_off(self.keep.min(kept.len()));
-        gone.extend(dropped.into_iter().filter_map(Candidate::stored));
-        self.remove_occurrences(&gone);
-
-        let mut named: Vec<Short> = Vec::with_capacity(kept.len());
-        for kept in &kept {
-            named.push(match kept {
-                Candidate::Stored(stored) => stored.label.stack,
-                Candidate::Told(told) => {
-                    let (document, StackName(name)) = self.documents.occurrence(*told);
-                    if !stacks.contains(&name) && !named.contains(&name) {
-                        let key = Key::of_error(key::STACK, digest).bytes(&name);
-                        self.changes.put_long(key, stack_document(*told).as_bytes());
-                    }
-                    let label = Label { content: told.content(), stack: name };
-                    let key = Key::of_error(key::OCCURRENCE, digest)
-                        .time(told.ordering_time())
-                        .bytes(told.name().as_bytes());
-                    self.changes.put_long(key, &label.write(&document));
-                    name
-                }
-            });
-        }
-        for stack in gone.iter().map(|gone| gone.label.stack) {
-            if !named.contains(&stack) {
-                let key = Key::of_error(key::STACK, digest).bytes(&stack);
-                if let Some(long) = self.table.long(&key)? {
-                    self.changes.remove_long(key.as_ref(), &long);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Before others are put: one of the same time and name may take the place of one of them.
-    fn remove_occurrences(&mut self, gone: &[Stored]) {
-        for gone in gone {
-            self.changes.remove_long(&gone.key, &gone.long);
-        }
-    }
-
-    /// The greater time, then the greater content, then the greater document.
-    fn is_greater(
-        &mut self,
-        told: OccurrenceView<'_>,
-        known: &Candidate<'_>,
-    ) -> Result<bool, Trouble> {
-        let (time, content) = known.time_and_content();
-        match (told.ordering_time(), told.content()).cmp(&(time, content)) {
-            Ordering::Greater => Ok(true),
-            Ordering::Less => Ok(false),
-            Ordering::Equal => {
-                let other = match known {
-                    Candidate::Told(known) => self.documents.occurrence(*known).0,
-                    Candidate::Stored(stored) => {
-                        let whole = self.table.whole(&stored.key, stored.long.clone())?;
-                        Label::document(&whole).map_err(|e| e.at(&stored.key))?.to_owned()
-                    }
-                };
-                Ok(self.documents.occurrence(told).0 > other)
-            }
-        }
-    }
-}
-
-/// An occurrence that is stored, of which only what is needed has been read.
-struct Stored {
-    key: sled::IVec,
-    long: Long,
-    time: Timestamp,
-    label: Label,
-}
-
-impl Stored {
-    fn read((key, value): super::table::Record) -> Result<Self, Trouble> {
-        let read = || {
-            let (time, _) = value::read_occurrence_key(&key)?;
-            let long = Long::read(&value)?;
-            let label = Label::read(&long.first)?;
-            Ok((long, time, label))
-        };
-        let (long, time, label) = read().map_err(|e: Trouble| e.at(&key))?;
-        Ok(Self { key, long, time, label })
-    }
-
-    /// That it is a text has been found out before.
-    fn name(&self) -> &str {
-        value::read_occurrence_key(&self.key).map_or("", |(_, name)| name)
-    }
-}
-
-/// One of those among which the newest are kept.
-enum Candidate<'a> {
-    Stored(Stored),
-    Told(OccurrenceView<'a>),
-}
-
-impl Candidate<'_> {
-    fn name(&self) -> &str {
-        match self {
-            Self::Stored(stored) => stored.name(),
-            Self::Told(told) => told.name(),
-        }
-    }
-
-    fn time_and_content(&self) -> (Timestamp, ContentHash) {
-        match self {
-            Self::Stored(stored) => (stored.time, stored.label.content),
-            Self::Told(told) => (told.ordering_time(), told.content()),
-        }
-    }
-
-    fn rank(&self) -> (Timestamp, &str) {
-        (self.time_and_content().0, self.name())
-    }
-
-    fn stored(self) -> Option<Stored> {
-        match self {
-            Self::Stored(stored) => Some(stored),
-            Self::Told(_) => None,
-        }
     }
 }

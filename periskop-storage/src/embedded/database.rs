@@ -21,11 +21,15 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use periskop_core::wire::state;
-
 use super::key;
 use super::table::{Changes, Table};
 use super::trouble::{Trouble, damaged};
+
+/// The version of what is stored. A program reads every version up to its own.
+///
+/// The first one had no commits that wait in files beside the tables. A database of that version
+/// is one of this as soon as the first commit waits.
+pub(super) const VERSION: u32 = 2;
 
 /// Four times what a page may need: 24 values of [`super::table::LONGEST`] and their keys. Part of
 /// the persisted form: sled refuses another one than it began with.
@@ -49,6 +53,8 @@ pub(super) struct Database {
     sled: sled::Db,
     /// The file that sled writes to.
     file: File,
+    /// As it is stored.
+    version: u32,
 }
 
 impl Database {
@@ -57,8 +63,8 @@ impl Database {
         remove_half_written_snapshots(folder)?;
         let sled = open_sled(folder)?;
         let file = File::options().read(true).write(true).open(folder.join("db"))?;
-        let database = Self { sled, file };
-        database.check_version()?;
+        let mut database = Self { sled, file, version: 0 };
+        database.version = database.stored_version()?;
         if !database.sled.was_recovered() {
             // The names of the files are to be as durable as what is in them.
             sync_folder(folder)?;
@@ -66,23 +72,37 @@ impl Database {
         Ok(database)
     }
 
-    fn check_version(&self) -> Result<(), Trouble> {
+    fn stored_version(&self) -> Result<u32, Trouble> {
         let table = self.table();
         let Some(version) = table.get(key::VERSION)? else {
             if table.is_empty() {
-                let mut changes = Changes::default();
-                changes.put(key::VERSION, &state::VERSION.to_be_bytes());
-                self.write(changes)?;
-                return Ok(());
+                self.write_version()?;
+                return Ok(VERSION);
             }
             return Err(damaged("it has no version, so it is no store of Periskop"));
         };
         let found = <[u8; 4]>::try_from(&*version).map(u32::from_be_bytes);
         match found {
-            Ok(found) if found > state::VERSION => Err(Trouble::Newer(found)),
-            Ok(_) => Ok(()),
+            Ok(found) if found > VERSION => Err(Trouble::Newer(found)),
+            Ok(found) => Ok(found),
             Err(_) => Err(damaged("its version is no number").at(key::VERSION)),
         }
+    }
+
+    /// What is stored is of this program's version from now on: older ones will leave it alone.
+    pub(super) fn raise_version(&mut self) -> Result<(), Trouble> {
+        if self.version < VERSION {
+            self.write_version()?;
+            self.version = VERSION;
+        }
+        Ok(())
+    }
+
+    fn write_version(&self) -> Result<(), Trouble> {
+        let mut changes = Changes::default();
+        changes.put(key::VERSION, &VERSION.to_be_bytes());
+        self.write(changes)?;
+        Ok(())
     }
 
     /// To read from.
@@ -92,9 +112,17 @@ impl Database {
 
     /// Writes all of it or nothing; durable when it returns. Whether there was anything to write.
     pub(super) fn write(&self, changes: Changes) -> Result<bool, Trouble> {
+        let is_any = self.apply(changes)?;
+        if is_any {
+            self.flush()?;
+        }
+        Ok(is_any)
+    }
+
+    /// The same, durable only with the next flush.
+    pub(super) fn apply(&self, changes: Changes) -> Result<bool, Trouble> {
         let Some(batch) = changes.into_batch() else { return Ok(false) };
         self.sled.apply_batch(batch)?;
-        self.flush()?;
         Ok(true)
     }
 
@@ -161,7 +189,7 @@ fn remove_half_written_snapshots(folder: &Path) -> Result<(), Trouble> {
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()?;
     match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
@@ -171,6 +199,6 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Elsewhere a folder cannot be opened like this, and need not be.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -190,6 +190,15 @@ impl<'a> Fields<'a> {
         Ok(Incarnation { source, since })
     }
 
+    /// As many bytes as that.
+    pub(super) fn slice(&mut self, length: usize) -> Result<&'a [u8], Trouble> {
+        let Some((taken, rest)) = self.0.split_at_checked(length) else {
+            return Err(damaged("it is too short"));
+        };
+        self.0 = rest;
+        Ok(taken)
+    }
+
     /// Whatever is left.
     pub(super) fn rest(self) -> &'a [u8] {
         self.0

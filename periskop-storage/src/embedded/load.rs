@@ -18,6 +18,7 @@ use super::key::{self, Fields, Short};
 use super::table::{Long, Record, Table};
 use super::trouble::{Trouble, damaged};
 use super::value::{self, Head, Hour, Label};
+use super::waiting::Waiting;
 use crate::progress::Progress;
 
 /// Errors are read in so many shares: by the first byte of their ids.
@@ -27,7 +28,12 @@ const SHARES: usize = 256;
 const MOST_THREADS: usize = 8;
 
 /// Everything.
-pub(super) fn state(table: Table<'_>) -> Result<State, Trouble> {
+pub(super) fn state(table: Table<'_>, waiting: &Waiting) -> Result<State, Trouble> {
+    waiting.records()?.join_into(tables(table)?)
+}
+
+/// Everything that is in the tables.
+fn tables(table: Table<'_>) -> Result<StateBuilder, Trouble> {
     let mut builder = StateBuilder::new();
     services(table, &mut builder)?;
     sources(table, &mut builder)?;
@@ -47,8 +53,7 @@ pub(super) fn state(table: Table<'_>) -> Result<State, Trouble> {
         });
         others.fold(own, Result::and)
     })?;
-    let builder = load.builder.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(builder.finish())
+    Ok(load.builder.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn services(table: Table<'_>, builder: &mut StateBuilder) -> Result<(), Trouble> {

@@ -44,15 +44,18 @@ mod commit;
 mod database;
 mod key;
 mod load;
+mod occurrences;
 mod prune;
 mod series;
 mod table;
 mod trouble;
 mod value;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +70,7 @@ pub use check::Check;
 use database::Database;
 use table::Changes;
 use trouble::{Trouble, damaged};
+use waiting::{Limits, Waiting};
 
 /// A store in a folder, by sled. One process has it at a time.
 ///
@@ -75,10 +79,17 @@ use trouble::{Trouble, damaged};
 pub struct SledStorage {
     folder: PathBuf,
     /// After an error it is opened again: sled writes nothing any more.
-    database: Option<Database>,
+    opened: Option<Opened>,
     /// Dropped after it, so that nobody waits for the database of a process that goes on.
     lock: Option<File>,
     documents: Documents,
+    limits: Limits,
+}
+
+/// What is open of a store.
+struct Opened {
+    database: Database,
+    waiting: Waiting,
 }
 
 impl SledStorage {
@@ -86,7 +97,13 @@ impl SledStorage {
     /// asked of it.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         let documents = Documents::remembering(rand::random());
-        Self { folder: folder.as_ref().to_owned(), database: None, lock: None, documents }
+        Self {
+            folder: folder.as_ref().to_owned(),
+            opened: None,
+            lock: None,
+            documents,
+            limits: Limits::USUAL,
+        }
     }
 
     /// Opens the store in this folder; creates it, with the folders above it, if it is not there.
@@ -108,28 +125,32 @@ impl SledStorage {
     ///
     /// It cannot be read at all.
     pub fn check(&mut self) -> Result<Check, StorageError> {
-        self.with(|database| check::check(database.table()))
+        self.with(|opened| check::check(opened.database.table(), &opened.waiting))
     }
 
     /// Does something with the database, for which it is opened if it is not.
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&Database) -> Result<T, Trouble>,
+        work: impl FnOnce(&mut Opened) -> Result<T, Trouble>,
     ) -> Result<T, StorageError> {
-        let done = without_delaying_others(|| work(self.database()?));
+        let done = without_delaying_others(|| work(self.opened()?));
         done.map_err(|trouble| {
-            self.database = None;
+            self.opened = None;
             trouble.of(format!("sled:{}", self.folder.display()))
         })
     }
 
-    fn database(&mut self) -> Result<&Database, Trouble> {
+    fn opened(&mut self) -> Result<&mut Opened, Trouble> {
         if self.lock.is_none() {
             self.lock = Some(database::lock(&self.folder)?);
         }
-        match &mut self.database {
-            Some(database) => Ok(database),
-            closed => Ok(closed.insert(Database::open(&self.folder)?)),
+        match &mut self.opened {
+            Some(opened) => Ok(opened),
+            closed => {
+                let database = Database::open(&self.folder)?;
+                let waiting = Waiting::open(&self.folder, self.limits)?;
+                Ok(closed.insert(Opened { database, waiting }))
+            }
         }
     }
 }
@@ -137,7 +158,7 @@ impl SledStorage {
 #[async_trait]
 impl Storage for SledStorage {
     async fn identify(&mut self, fresh: ReplicaId) -> Result<ReplicaId, StorageError> {
-        self.with(|database| {
+        self.with(|Opened { database, .. }| {
             if let Some(name) = database.table().get(key::NAME)? {
                 return match <[u8; 8]>::try_from(&*name) {
                     Ok(name) => Ok(ReplicaId::from_u64(u64::from_be_bytes(name))),
@@ -152,7 +173,7 @@ impl Storage for SledStorage {
     }
 
     async fn load(&mut self) -> Result<Stored, StorageError> {
-        let state = self.with(|database| load::state(database.table()))?;
+        let state = self.with(|opened| load::state(opened.database.table(), &opened.waiting))?;
         Ok(Stored { state, cursor: Cursor::default() })
     }
 
@@ -161,8 +182,15 @@ impl Storage for SledStorage {
             return Ok(());
         }
         let mut documents = std::mem::take(&mut self.documents);
-        let done = self.with(|database| {
-            database.write(commit::changes(database.table(), &mut documents, delta)?)?;
+        let done = self.with(|Opened { database, waiting }| {
+            if waiting.take(database, &mut documents, delta)? {
+                return Ok(());
+            }
+            if waiting::forgets(delta) {
+                waiting.settle(database, &mut documents)?;
+            }
+            let table = database.table();
+            database.write(commit::changes(table, &mut documents, delta, HashMap::new())?)?;
             Ok(())
         });
         self.documents = documents;
@@ -170,15 +198,22 @@ impl Storage for SledStorage {
     }
 
     async fn prune(&mut self, pruned: &Pruned) -> Result<(), StorageError> {
-        self.with(|database| {
+        if pruned.is_empty() {
+            return Ok(());
+        }
+        let mut documents = std::mem::take(&mut self.documents);
+        let done = self.with(|Opened { database, waiting }| {
+            waiting.settle(database, &mut documents)?;
             database.write(prune::changes(database.table(), pruned)?)?;
             Ok(())
-        })
+        });
+        self.documents = documents;
+        done
     }
 
     async fn close(&mut self) -> Result<(), StorageError> {
-        match self.database {
-            Some(_) => self.with(Database::flush),
+        match self.opened {
+            Some(_) => self.with(|opened| opened.database.flush()),
             None => Ok(()),
         }
     }

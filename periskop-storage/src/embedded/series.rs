@@ -35,6 +35,15 @@ pub(super) fn join(
     error: ErrorParts<'_>,
     is_known: bool,
 ) -> Result<(), Trouble> {
+    for (observer, hours) in hours(error) {
+        let of_observer = Key::of_error(key::HOUR, digest).observer(observer);
+        Observed { table, changes: &mut *changes, of_observer, is_known }.join(&hours)?;
+    }
+    Ok(())
+}
+
+/// What `error` tells of series, as it is stored: by observer and hour.
+pub(super) fn hours(error: ErrorParts<'_>) -> BTreeMap<ReplicaId, BTreeMap<u32, Hour>> {
     let mut told: BTreeMap<ReplicaId, BTreeMap<u32, Hour>> = BTreeMap::new();
     for bucket in error.buckets() {
         let hours = told.entry(bucket.observer).or_default();
@@ -47,11 +56,7 @@ pub(super) fn join(
             }
         }
     }
-    for (observer, hours) in told {
-        let of_observer = Key::of_error(key::HOUR, digest).observer(observer);
-        Observed { table, changes: &mut *changes, of_observer, is_known }.join(&hours)?;
-    }
-    Ok(())
+    told
 }
 
 /// What one observer saw of one error.

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use periskop_core::storage::StorageError;
-use periskop_core::wire::state::{DocumentError, VERSION};
+use periskop_core::wire::state::DocumentError;
 
+use super::database::VERSION;
 use super::key::kind_name;
 
 /// Why something was not done.
@@ -40,6 +42,17 @@ impl Trouble {
                     write!(place, "{byte:02x}").expect("what is written to memory cannot fail");
                 }
                 Self::Damaged(format!("{kind} {place}: {reason}"))
+            }
+            other => other,
+        }
+    }
+
+    /// The same, saying of which file.
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Damaged(reason) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                Self::Damaged(format!("{name}: {reason}"))
             }
             other => other,
         }

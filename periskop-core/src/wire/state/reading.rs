@@ -57,6 +57,11 @@ impl Reading {
         self.occurrences_read == 0
     }
 
+    /// Whether a stack of this name has been read.
+    pub fn has_stack(&self, name: &str) -> bool {
+        self.stack_named(name).is_some()
+    }
+
     /// Reads a stack, before the occurrences that name it.
     ///
     /// # Errors
