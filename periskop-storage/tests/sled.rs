@@ -77,9 +77,11 @@ async fn what_a_newer_version_wrote_is_left_alone() {
 
 /// The files of commits that wait, in the order in which they were begun.
 fn waiting(folder: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let is_waiting =
-        |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("waiting-");
+    let files =
+        std::fs::read_dir(folder).expect("it works").map(|entry| entry.expect("it works").path());
+    let is_waiting = |path: &PathBuf| {
+        path.file_name().expect("it works").to_string_lossy().starts_with("waiting-")
+    };
     let mut files: Vec<_> = files.filter(is_waiting).collect();
     files.sort();
     files
@@ -89,7 +91,7 @@ fn waiting(folder: &Path) -> Vec<PathBuf> {
 async fn settle(store: &mut SledStorage) {
     let last = LastState::up(Timestamp::from_micros(0));
     let targets = vec![("service".into(), "http://nowhere".into(), last)];
-    store.prune(&Pruned { targets, ..Pruned::default() }).await.unwrap();
+    store.prune(&Pruned { targets, ..Pruned::default() }).await.expect("it works");
 }
 
 #[tokio::test]
@@ -216,32 +218,32 @@ fn frozen() -> State {
 
 /// A store of what a file of this name says: keys and values of the tables, and files that wait.
 fn stored(name: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it works");
     let opened = database(folder.path());
     let records = fixture(name);
     assert!(records.lines().count() > 20);
     for line in records.lines() {
-        let (key, value) = line.split_once(' ').unwrap();
+        let (key, value) = line.split_once(' ').expect("it works");
         let bytes = |hex: &str| -> Vec<u8> {
-            let digits = |i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap();
+            let digits = |i| u8::from_str_radix(&hex[i..i + 2], 16).expect("it works");
             (0..hex.len()).step_by(2).map(digits).collect()
         };
         if key.starts_with("waiting-") {
-            std::fs::write(folder.path().join(key), bytes(value)).unwrap();
+            std::fs::write(folder.path().join(key), bytes(value)).expect("it works");
         } else {
-            opened.insert(bytes(key), bytes(value)).unwrap();
+            opened.insert(bytes(key), bytes(value)).expect("it works");
         }
     }
-    opened.flush().unwrap();
+    opened.flush().expect("it works");
     folder
 }
 
 /// The files of old versions are never to be written anew.
 async fn is_the_frozen_one(folder: &Path) {
-    let mut store = SledStorage::open(folder).unwrap();
-    assert_eq!(store.load().await.unwrap().state, frozen());
-    assert!(store.check().unwrap().is_sound());
-    let name = store.identify(ReplicaId::from_u64(1)).await.unwrap();
+    let mut store = SledStorage::open(folder).expect("it works");
+    assert_eq!(store.load().await.expect("it works").state, frozen());
+    assert!(store.check().expect("it works").is_sound());
+    let name = store.identify(ReplicaId::from_u64(1)).await.expect("it works");
     assert_eq!(name, ReplicaId::from_u64(7));
 }
 

@@ -1,13 +1,16 @@
 //! A store on disk without anything beside the program: sled, a database written in Rust.
 //!
-//! One process has it at a time. Each commit is one batch, which happens wholly or not at all, and
-//! one flush; one that has nothing to tell writes nothing. Records are small and many, one for each
-//! thing that can change by itself, so that a commit costs what it changes.
+//! One process has it at a time. A commit is appended to a file beside sled's, where it waits to be
+//! joined into the tables (`waiting/`): it happens wholly or not at all, reads nothing, and is
+//! durable when it returns; one that has nothing to tell writes nothing. One that is large, or
+//! takes something away, is joined at once: one batch, then a flush. Records are small and many,
+//! one for each thing that can change by itself, so that joining costs what changes.
 //!
 //! # What is stored
 //!
-//! Frozen: whoever changes it raises [`VERSION`](periskop_core::wire::state::VERSION), and goes on
-//! reading what there was before. `key.rs` has the bytes.
+//! Frozen: whoever changes it raises the version (`database.rs`), and goes on reading what there was
+//! before. `key.rs` has the bytes. Version 1 had no files of commits that wait; a store of it becomes
+//! one of version 2 when the first commit waits.
 //!
 //! | key | value |
 //! | --- | --- |
@@ -32,6 +35,12 @@
 //! [`SourceId`](periskop_core::ids::SourceId) say. An incarnation is its source, then 0 and its
 //! `created_at`, or 1, the observer and the number. Values with an asterisk may be long, and say in
 //! a first byte in how many parts they are (`table.rs`).
+//!
+//! | in `waiting-` and a number (16 hexadecimal digits), for each commit | |
+//! | --- | --- |
+//! | length, checksum | of what follows: four bytes; XXH3 of 64 bits |
+//! | how many occurrences of an error are kept | a byte |
+//! | lengths, key, value, and so on | two bytes, four bytes; as above, whole, less `21`, `22`, `32` and parts; `35` has no error in its key |
 //!
 //! # What is known against it
 //!
