@@ -434,6 +434,13 @@ impl Delta {
         self.state
     }
 
+    /// The same in parts of at most `errors_each` errors, which may be stored one after the other, as by
+    /// [`State::into_deltas`]. All errors of a part pass for [changed](Self::changed).
+    pub fn into_parts(self, errors_each: usize) -> impl Iterator<Item = Delta> {
+        let kept = self.kept;
+        self.state.into_deltas(errors_each).map(move |part| Delta { kept, ..part })
+    }
+
     /// How many occurrences of each error are kept where this happened: whoever stores it need
     /// keep no more.
     pub fn occurrences_kept(&self) -> u8 {

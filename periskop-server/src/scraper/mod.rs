@@ -215,7 +215,7 @@ impl Scraper {
         if let Ok(seconds) = seconds {
             sent = sent.header(TIMEOUT_HEADER, seconds);
         }
-        if is_plain && timeout >= SELDOM && self.last_length(request) > KEPT_ALIVE {
+        if is_plain && timeout >= SELDOM && self.may_be_large(request) {
             sent = sent.header(header::CONNECTION, CLOSE);
         }
         let answered = in_time(&mut ticket, 0, sent.send()).await?;
@@ -278,9 +278,11 @@ impl Scraper {
         parsed
     }
 
-    fn last_length(&self, request: &ScrapeRequest) -> usize {
+    /// Whether the last body of a target was too long for its connection to be kept; of one that was
+    /// never scraped nobody knows.
+    fn may_be_large(&self, request: &ScrapeRequest) -> bool {
         let memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
-        memos.get(&request.target).map_or(0, |slot| slot.length)
+        memos.get(&request.target).is_none_or(|slot| slot.length > KEPT_ALIVE)
     }
 
     fn take_memo(&self, service: &Arc<Service>, request: &ScrapeRequest) -> Memo {

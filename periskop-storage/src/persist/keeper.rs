@@ -1,11 +1,11 @@
 //! The task that alone speaks with the store.
 
-use std::panic;
 use std::time::Duration;
+use std::{iter, mem, panic};
 
 use periskop_core::config::format_duration;
 use periskop_core::storage::{Cursor, Storage, StorageError, Stored};
-use periskop_core::{ReplicaId, State};
+use periskop_core::{Delta, ReplicaId, State};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,6 +20,9 @@ pub(super) const LOAD_WITHIN: Duration = Duration::from_secs(30);
 /// The pause after a failure: doubled from the first to the second.
 pub(super) const RETRY: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(30));
+/// Errors of one commit. What is written of them is in memory until it is, some tens of megabytes; of
+/// all that a fleet tells at first sight it would be as many gigabytes.
+pub(super) const AT_ONCE: usize = 1_000;
 /// How often the store is asked what others have written.
 pub(super) const POLL: Duration = Duration::from_secs(5);
 
@@ -211,11 +214,16 @@ impl Keeper {
             self.storage.prune(&noted.pruned).await?;
             noted.pruned = Default::default();
         }
-        if !noted.delta.is_empty() {
+        let mut parts = parts(mem::take(&mut noted.delta));
+        while let Some(part) = parts.next() {
             let begun = Instant::now();
-            self.storage.commit(&noted.delta).await?;
+            if let Err(error) = self.storage.commit(&part).await {
+                // Those before it are durable.
+                noted.delta = part;
+                parts.for_each(|later| noted.delta.append(later));
+                return Err(error);
+            }
             self.journal.committed(begun.elapsed());
-            noted.delta = Default::default();
         }
         Ok(())
     }
@@ -256,6 +264,15 @@ impl Keeper {
         tracing::warn!(reason = %error, next_try_in, "the store failed");
         Ok(pause)
     }
+}
+
+/// A delta in parts that are committed one after the other, none if it is empty.
+fn parts(delta: Delta) -> Box<dyn Iterator<Item = Delta> + Send> {
+    if delta.is_empty() {
+        return Box::new(iter::empty());
+    }
+    let is_much = delta.touched().nth(AT_ONCE).is_some();
+    if is_much { Box::new(delta.into_parts(AT_ONCE)) } else { Box::new(iter::once(delta)) }
 }
 
 /// Who this process is, and what is stored.

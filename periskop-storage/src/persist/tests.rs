@@ -11,7 +11,7 @@ use periskop_core::{Delta, Observer, ReplicaId, Settings, State, Timestamp};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::journal::{GATHER, Journal};
-use super::keeper::{LOAD_WITHIN, News, POLL, RETRY, START_WITHIN, Store};
+use super::keeper::{AT_ONCE, LOAD_WITHIN, News, POLL, RETRY, START_WITHIN, Store};
 use super::scripted::{Scripted, newer, unavailable};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -35,6 +35,16 @@ impl World {
         );
         let options = exporter::Options::default();
         let report = exporter::parse(body.as_bytes(), self.now, &options).unwrap();
+        self.observer.pushed(self.now, &"s".into(), report)
+    }
+
+    /// So many errors are pushed at once.
+    fn push_many(&mut self, errors: usize) -> Delta {
+        let errors: Vec<_> = (0..errors)
+            .map(|n| format!(r#"{{"aggregation_key": "{n}", "total_count": 1}}"#))
+            .collect();
+        let body = format!(r#"{{"aggregated_errors": [{}]}}"#, errors.join(","));
+        let report = exporter::parse(body.as_bytes(), self.now, &Default::default()).unwrap();
         self.observer.pushed(self.now, &"s".into(), report)
     }
 
@@ -79,6 +89,23 @@ async fn what_changed_is_written_within_a_second_and_at_once_if_somebody_waits()
     tokio::task::yield_now().await;
     assert_eq!(scripted.calls(), ["commit"], "they are written together");
     assert_eq!(scripted.holds().await, *world.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_is_written_in_parts_and_only_what_is_left_is_written_again() {
+    for failing in [None, Some(0), Some(1), Some(2)] {
+        let (inner, mut world) = (MemoryStorage::new(), World::new());
+        // After `identify` and `load`.
+        let faulty = Faulty::new(inner.clone(), move |operation| {
+            (Some(operation) == failing.map(|part| part + 2)).then_some(Fault::Before)
+        });
+        let store = opened(faulty).await;
+        store.journal().changed(world.push_many(2 * AT_ONCE + 1));
+        assert!(store.journal().durable().await);
+        assert_eq!(inner.clone().load().await.unwrap().state, *world.state(), "{failing:?}");
+        let commits = store.journal().figures().commits;
+        assert_eq!(commits.count(), 3, "{failing:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

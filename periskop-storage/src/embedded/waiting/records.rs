@@ -188,7 +188,7 @@ impl Share {
                 }
                 reading.occurrence(waited.time, waited.label.content, waited.document)?;
             }
-            builder.occurrences(slot, &mut reading);
+            builder.occurrences(slot, &reading);
             reading.clear();
         }
         Ok(())

@@ -13,8 +13,9 @@ use crate::fleet::Plan;
 
 /// A log in which each statement is a line.
 const STATEMENTS: &str = "warn,sqlx::query=debug";
-/// Cycles after which nothing of the first sight is left to be done.
-const SETTLED: u32 = 5;
+/// Cycles after which nothing of the first sight is left to be done: a store is asked once more, some
+/// seconds after the last commit, whether others have written meanwhile.
+const SETTLED: u32 = 15;
 
 pub(super) async fn rows(args: &Args) -> Outcome<Vec<Row>> {
     let plan = Plan { instances: 50, interval: Duration::from_secs(1), ..Plan::default() };
