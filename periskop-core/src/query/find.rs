@@ -163,8 +163,7 @@ impl<'a> Finder<'a> {
         let mut has = |error: ErrorView<'_>| {
             matches(error.key().as_str())
                 || error.occurrences().any(|occurrence| {
-                    let repeats =
-                        || occurrence.repeating_texts().any(|repeating| matches(repeating));
+                    let repeats = || occurrence.repeating_texts().any(matches);
                     *skeletons.entry(occurrence.skeleton_address()).or_insert_with(repeats)
                         || occurrence.own_texts().any(|own| matches(&own))
                 })

@@ -275,23 +275,24 @@ impl<'a> Own<'a> {
 }
 
 /// A text that is likely to be an occurrence's own, as it is held.
+#[derive(Clone, Copy)]
 pub(crate) struct OwnText<'a>(Own<'a>);
 
 impl<'a> OwnText<'a> {
     /// What is around its own words, with [`SLOT_BYTE`] for each of them: the same for all texts
     /// where it lies at the same place. `None` if it is not held so.
-    pub(crate) fn around(&self) -> Option<&'a str> {
+    pub(crate) fn around(self) -> Option<&'a str> {
         self.0.like
     }
 
     /// The words that stand in the slots.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn words(self) -> impl Iterator<Item = &'a str> {
         let slots = self.0.like.map_or(0, |like| memchr_iter(SLOT_BYTE, like.as_bytes()).count());
         self.0.pieces.take(slots)
     }
 
     /// All of it.
-    pub(crate) fn whole(&self) -> Cow<'a, str> {
+    pub(crate) fn whole(self) -> Cow<'a, str> {
         self.0.text()
     }
 }
