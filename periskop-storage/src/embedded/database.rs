@@ -42,6 +42,10 @@ const CACHE: u64 = 64 * 1024 * 1024;
 /// process has dropped let go of it within milliseconds.
 const DROPPED_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long ours is waited for. A process that starts another one shares what it has locked with it
+/// for a moment, until that one has become another program: its own end is not the end of the lock.
+const SHARED_FOR: Duration = Duration::from_millis(100);
+
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -139,10 +143,14 @@ impl Database {
 pub(super) fn lock(folder: &Path) -> Result<File, Trouble> {
     fs::create_dir_all(folder)?;
     let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Trouble::Locked),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let deadline = Instant::now() + SHARED_FOR;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(Trouble::Locked),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
 
