@@ -36,14 +36,20 @@ pub(super) async fn measure(name: &str, spec: &StoreSpec) {
     let watch = Watch::start();
     let mut catalogue = Catalogue::new(MemoryIndex::new());
     catalogue.take_all(observer.state());
+    let listing = watch.stop();
+
+    // A server is ready by now.
+    let watch = Watch::start();
+    while catalogue.index_some(observer.state(), 1_000) {}
     let indexing = watch.stop();
 
     println!("  {name}: start on {} errors", catalogue.len());
     println!("    open: {opening}\n    load: {loading}");
-    println!("    restore: {restoring}\n    index: {indexing}");
-    let all = [opening, loading, restoring, indexing].into_iter().sum::<Spent>();
+    println!("    restore: {restoring}\n    list: {listing}");
+    let all = [opening, loading, restoring, listing].into_iter().sum::<Spent>();
     let times = |yardstick: Spent| loading.wall / yardstick.wall;
     println!("    all: {all}; load / the library's reading: {:.1}", times(rows));
+    println!("    index, afterwards: {indexing}");
     if let Some((spent, _)) = file {
         println!("    load / reading the files: {:.1}", times(spent));
     }
