@@ -2,10 +2,10 @@
 //!
 //! A scrape is under way in the *fast lane*, from its request on: so many at once that neither
 //! connections nor memory add up, even if all targets are due. One of which nothing comes for a fifth
-//! of a second, or that takes longer than a second and longer than a slow line would, leaves the lane, so that targets
-//! that hang or drip cannot hold up the others. Whatever lane it is in, what it holds beyond a little is taken from a
-//! budget, of which one service can use half: a fast body waits for it, a slow one is given up, for
-//! what it holds it holds for long.
+//! of a second, or that takes longer than a second and longer than a slow line would, leaves the
+//! lane, so that targets that hang or drip cannot hold up the others. Whatever lane it is in, what it
+//! holds beyond a little is taken from a budget, of which one service can use half: a fast body waits
+//! for it, a slow one is given up, for what it holds it holds for long.
 
 use std::sync::Arc;
 use std::time::Duration;

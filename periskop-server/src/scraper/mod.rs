@@ -52,6 +52,7 @@ const LONG_PARSES: usize = 2;
 /// away as this at least; a scrape's timeout is no longer than its interval. The HTTP client keeps with
 /// a connection the buffer that it has read into, half a megabyte for each of some thousand targets. A
 /// new connection costs a third of reading 1.4 MB, which matters to those that are scraped often.
+/// The first of a target is not kept either: nobody knows how much it will answer.
 /// That of TLS costs more, and there the buffer is of records, so such connections stay.
 const KEPT_ALIVE: usize = 128 << 10;
 const SELDOM: Duration = Duration::from_secs(5);
