@@ -10,7 +10,7 @@ use periskop_tests::{PATIENCE, eventually};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::listener::{Listener, objects, pod, pod_of};
+use self::listener::{Listener, objects, pod, pod_of};
 
 async fn lists(server: &ApiServer) -> usize {
     server.asked().iter().filter(|asked| !asked.contains("watch=")).count()

@@ -6,7 +6,7 @@ use periskop_discovery::{BuildOptions, Environment};
 use periskop_tests::sd::kubernetes::ApiServer;
 use serde_json::{Value as Json, json};
 
-use crate::listener::{Listener, objects, pod};
+use super::listener::{Listener, objects, pod};
 
 /// A folder with a kubeconfig file for a server whose certificate is `ca.crt` there.
 fn kubeconfig(folder: &Path, server: &ApiServer, user: &Json) -> Json {

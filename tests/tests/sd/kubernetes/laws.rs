@@ -8,7 +8,7 @@ use periskop_tests::sd::kubernetes::{ApiServer, Event, Objects};
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
-use crate::listener::Listener;
+use super::listener::Listener;
 
 /// Nodes: each has one address and one port.
 struct Nodes {
