@@ -6,6 +6,7 @@ use crate::sql::Trouble;
 
 thread_local! {
     static STATEMENTS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    static MOST_JOINED: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// From now on, in this thread, so many statements of SQL stores succeed, and then all fail;
@@ -23,4 +24,14 @@ pub(crate) fn before_a_statement() -> Result<(), Trouble> {
             Ok(())
         }
     }
+}
+
+/// From now on, in this thread, what belongs to more errors than this is too long for one text.
+#[cfg(test)]
+pub(crate) fn join_at_most(errors: usize) {
+    MOST_JOINED.set(errors);
+}
+
+pub(crate) fn is_too_long(errors: usize) -> bool {
+    errors > MOST_JOINED.get()
 }

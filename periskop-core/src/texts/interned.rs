@@ -8,7 +8,7 @@ use hashbrown::{DefaultHashBuilder, Equivalent, HashSet};
 use super::pieces::{Packing, SLOT, SLOT_BYTE};
 use super::resembling::Resembling;
 use super::shape::{ExceptionShape, HttpShape, Like, List, Shape, Text};
-use super::{Kept, Packed, Reported};
+use super::{Kept, OwnPieces, Packed};
 use crate::occurrence::Occurrence;
 use crate::own_words::own_words;
 use crate::time::Timestamp;
@@ -38,8 +38,8 @@ pub(crate) struct Texts {
 pub(crate) struct Stacks(pub(super) Box<[List<Text>]>);
 
 /// A text with own words in it beyond this many, or longer than this, is all its own.
-const MOST_SLOTS: usize = 64;
-pub(super) const LONGEST_TEMPLATE: usize = 1024;
+pub(crate) const MOST_SLOTS: usize = 64;
+pub(crate) const LONGEST_TEMPLATE: usize = 1024;
 
 impl Texts {
     /// Those of a state that is on its way from one to another: whoever it comes from holds the
@@ -66,22 +66,9 @@ impl Texts {
             Some(shape) => shape.clone(),
             None => self.shape(o, stacks, &mut packing),
         };
-        let reported = Reported::of(o.time, time);
-        if let (Reported::Otherwise, Some(other)) = (reported, o.time) {
-            packing.push(&other.as_micros().to_string());
-        }
-        let (text, start) = packing.finish();
+        let own = OwnPieces::of(&mut packing, o.time, time);
         self.packing = packing;
-        Kept(Arc::new(Packed {
-            time,
-            content: o.content,
-            shape,
-            text,
-            start,
-            severity: o.severity,
-            usable,
-            reported,
-        }))
+        Kept(Arc::new(Packed::new(own, o.content, shape, o.severity, usable)))
     }
 
     /// Finds out what an occurrence is like, and puts its name and its pieces into `packing`.

@@ -8,6 +8,7 @@
 //! and borrowed views, which put words and shape together again.
 
 mod interned;
+mod own;
 mod pieces;
 mod resembling;
 mod shape;
@@ -18,9 +19,11 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-pub(crate) use self::interned::Texts;
+pub(crate) use self::interned::{LONGEST_TEMPLATE, MOST_SLOTS, Texts};
+pub(crate) use self::own::OwnPieces;
+use self::own::Reported;
 use self::pieces::Pieces;
-pub(crate) use self::pieces::SLOT_BYTE;
+pub(crate) use self::pieces::{Packing, SLOT_BYTE};
 use self::shape::{HttpShape, Like, Shape, Text};
 use crate::occurrence::{ContentHash, Occurrence, Severity};
 use crate::time::Timestamp;
@@ -44,24 +47,16 @@ struct Packed {
     reported: Reported,
 }
 
-/// The time as it came.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reported {
-    /// None.
-    Never,
-    /// The one that the occurrence is ordered by, nearly always.
-    Same,
-    /// The last piece says.
-    Otherwise,
-}
-
-impl Reported {
-    fn of(reported: Option<Timestamp>, time: Timestamp) -> Self {
-        match reported {
-            None => Self::Never,
-            Some(reported) if reported == time => Self::Same,
-            Some(_) => Self::Otherwise,
-        }
+impl Packed {
+    fn new(
+        own: OwnPieces,
+        content: ContentHash,
+        shape: Arc<Shape>,
+        severity: Severity,
+        usable: bool,
+    ) -> Self {
+        let OwnPieces { time, text, start, reported } = own;
+        Self { time, content, shape, text, start, severity, usable, reported }
     }
 }
 
@@ -77,6 +72,16 @@ impl Kept {
 
     pub(crate) fn content(&self) -> ContentHash {
         self.0.content
+    }
+
+    /// One that is the same but for what is its own, and of this content. `Err` if this one has
+    /// something of its own that is shared meanwhile.
+    pub(crate) fn with_own(&self, own: OwnPieces, content: ContentHash) -> Result<Self, OwnPieces> {
+        let Packed { shape, severity, usable, .. } = &*self.0;
+        if self.0.reported.texts(self.view().pieces()) != own.reported.texts(own.pieces()) {
+            return Err(own);
+        }
+        Ok(Self(Arc::new(Packed::new(own, content, shape.clone(), *severity, *usable))))
     }
 
     /// To look at it.
@@ -138,11 +143,7 @@ impl<'a> OccurrenceView<'a> {
 
     /// The time as it came, usable or not.
     pub fn reported_time(self) -> Option<Timestamp> {
-        match self.0.reported {
-            Reported::Never => None,
-            Reported::Same => Some(self.0.time),
-            Reported::Otherwise => self.pieces().last()?.parse().ok().map(Timestamp::from_micros),
-        }
+        self.0.reported.time(self.0.time, self.pieces())
     }
 
     /// Its own severity, else that of its aggregate.

@@ -8,7 +8,7 @@ pub(crate) const SLOT_BYTE: u8 = 0;
 
 /// The pieces in the making: their lengths, and they themselves.
 #[derive(Default)]
-pub(super) struct Packing {
+pub(crate) struct Packing {
     lengths: String,
     text: String,
 }
@@ -19,7 +19,7 @@ const BITS: u32 = 6;
 const MORE: u8 = 1 << BITS;
 
 impl Packing {
-    pub(super) fn push(&mut self, piece: &str) {
+    pub(crate) fn push(&mut self, piece: &str) {
         let mut length = piece.len();
         loop {
             let low = length.to_le_bytes()[0] & (MORE - 1);
@@ -42,7 +42,7 @@ impl Packing {
     }
 
     /// To be used again.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.lengths.clear();
         self.text.clear();
     }
@@ -50,7 +50,7 @@ impl Packing {
 
 /// The pieces, in order.
 #[derive(Clone, Copy)]
-pub(super) struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     lengths: &'a [u8],
     text: &'a str,
 }
@@ -60,6 +60,11 @@ impl<'a> Pieces<'a> {
     pub(super) fn of(both: &'a str, start: u32) -> Self {
         let (lengths, text) = both.split_at(start as usize);
         Self { lengths: lengths.as_bytes(), text }
+    }
+
+    /// How many are left.
+    pub(super) fn how_many(self) -> usize {
+        self.lengths.iter().filter(|byte| **byte & MORE == 0).count()
     }
 
     /// The next text: as it is, or as `like` with the next pieces in its slots.

@@ -4,17 +4,17 @@
 //! A few chunks are under way at a time, so that a load takes no more memory than they do beside
 //! the state.
 
-use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use periskop_core::aggregate::{Action, Bucket, Incarnation, Known};
+use periskop_core::aggregate::{Action, Age, Bucket, Incarnation, Known, Since, Tally, Width};
 use periskop_core::ids::ErrorDigest;
 use periskop_core::wire::state::{Reading, Slot, StackName, StateBuilder};
-use periskop_core::{ContentHash, State, Timestamp};
+use periskop_core::{ContentHash, ReplicaId, SourceId, State, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Trouble;
+use super::joined::{Cells, Part, parts};
 
 /// More threads than this wait for the database.
 const MOST_THREADS: usize = 4;
@@ -22,38 +22,41 @@ const MOST_THREADS: usize = 4;
 /// The id of an error in a table.
 pub(super) type Id = [u8; 16];
 
-/// What belongs to some errors, of each row whose it is.
+/// What belongs to some errors, of each row whose it is; and the same of rows that were joined.
 #[derive(Default)]
 pub(super) struct Chunk {
     pub(super) counts: Vec<(Id, Known)>,
     pub(super) forgotten: Vec<(Id, Incarnation, u64)>,
-    pub(super) stacks: Vec<StackRow>,
-    pub(super) occurrences: Vec<OccurrenceRow>,
+    pub(super) stacks: Vec<StackRow<String>>,
+    pub(super) occurrences: Vec<OccurrenceRow<String>>,
     pub(super) actions: Vec<(Id, Action)>,
     pub(super) buckets: Vec<(Id, Bucket)>,
+    pub(super) joined: Joined,
 }
 
-/// Stacks as they are stored.
-pub(super) struct StackRow {
+/// Rows that the database has joined.
+#[derive(Default)]
+pub(super) struct Joined {
+    pub(super) counts: Vec<String>,
+    pub(super) stacks: Vec<String>,
+    pub(super) occurrences: Vec<String>,
+    pub(super) buckets: Vec<String>,
+}
+
+/// A stack as it is stored.
+pub(super) struct StackRow<T> {
     pub(super) error: Id,
-    pub(super) of: Texts<[u8; 16]>,
+    pub(super) id: [u8; 16],
+    pub(super) frames: T,
 }
 
-/// Occurrences as they are stored.
-pub(super) struct OccurrenceRow {
+/// An occurrence as it is stored.
+pub(super) struct OccurrenceRow<T> {
     pub(super) error: Id,
-    pub(super) of: Texts<(Timestamp, ContentHash)>,
+    pub(super) time: Timestamp,
+    pub(super) content: ContentHash,
+    pub(super) document: T,
 }
-
-/// A document and what stands beside it, or all those of an error, made one text by the database.
-pub(super) enum Texts<T> {
-    One(T, String),
-    All(String),
-}
-
-/// Stands between the parts of what the database makes one text. No document has it in it: JSON
-/// does not allow that.
-pub(super) const DIVIDER: u8 = 0x1e;
 
 /// A state that is being put together.
 pub(super) struct Assembly {
@@ -116,6 +119,13 @@ impl Worker {
     }
 
     fn take(&self, mut chunk: Chunk, reading: &mut Reading) -> Result<(), Trouble> {
+        let joined = &chunk.joined;
+        for mut row in rows(&joined.counts) {
+            chunk.counts.push(known(&mut row)?);
+        }
+        for mut row in rows(&joined.buckets) {
+            chunk.buckets.push(bucket(&mut row)?);
+        }
         {
             let builder = &mut *lock(&self.builder);
             for (error, known) in chunk.counts {
@@ -131,19 +141,28 @@ impl Worker {
                 builder.bucket(slot_of(builder, error)?, bucket);
             }
         }
-        chunk.stacks.sort_unstable_by_key(|row| row.error);
-        chunk.occurrences.sort_unstable_by_key(|row| row.error);
-        let mut stacks = chunk.stacks.iter().peekable();
-        for of_error in chunk.occurrences.chunk_by(|a, b| a.error == b.error) {
+        let mut stacks: Vec<_> = chunk.stacks.iter().map(StackRow::borrowed).collect();
+        for row in rows(&joined.stacks) {
+            stacks.push(StackRow::of(row)?);
+        }
+        let mut occurrences: Vec<_> =
+            chunk.occurrences.iter().map(OccurrenceRow::borrowed).collect();
+        for row in rows(&joined.occurrences) {
+            occurrences.push(OccurrenceRow::of(row)?);
+        }
+        stacks.sort_unstable_by_key(|row| row.error);
+        occurrences.sort_unstable_by_key(|row| row.error);
+        let mut stacks = stacks.into_iter().peekable();
+        for of_error in occurrences.chunk_by(|a, b| a.error == b.error) {
             let error = of_error[0].error;
             reading.clear();
             while let Some(row) = stacks.next_if(|row| row.error <= error) {
                 if row.error == error {
-                    row.read(reading)?;
+                    reading.stack(&StackName(row.id).as_hex(), row.frames)?;
                 }
             }
             for row in of_error {
-                row.read(reading)?;
+                reading.occurrence(row.time, row.content, row.document)?;
             }
             let mut builder = lock(&self.builder);
             let slot = slot_of(&builder, error)?;
@@ -153,52 +172,83 @@ impl Worker {
     }
 }
 
-impl StackRow {
-    fn read(&self, reading: &mut Reading) -> Result<(), Trouble> {
-        match &self.of {
-            Texts::One(id, frames) => reading.stack(&StackName(*id).as_hex(), frames)?,
-            Texts::All(all) => {
-                for stack in parts(all) {
-                    let (id, frames) = stack.split_once(' ').unwrap_or_default();
-                    reading.stack(&StackName(unhex(id)?).as_hex(), frames)?;
-                }
-            }
-        }
-        Ok(())
+fn rows(texts: &[String]) -> impl Iterator<Item = Part<'_>> {
+    texts.iter().flat_map(|text| parts(text))
+}
+
+impl StackRow<String> {
+    fn borrowed(&self) -> StackRow<&str> {
+        StackRow { error: self.error, id: self.id, frames: &self.frames }
     }
 }
 
-impl OccurrenceRow {
-    fn read(&self, reading: &mut Reading) -> Result<(), Trouble> {
-        match &self.of {
-            Texts::One((time, content), document) => {
-                reading.occurrence(*time, *content, document)?;
-            }
-            Texts::All(all) => {
-                for occurrence in parts(all) {
-                    let (time, rest) = occurrence.split_once(' ').unwrap_or_default();
-                    let (content, document) = rest.split_once(' ').unwrap_or_default();
-                    let time = time.parse().map(Timestamp::from_micros);
-                    let time =
-                        time.map_err(|_| Trouble::Damaged("an occurrence has no time".to_owned()))?;
-                    reading.occurrence(time, ContentHash(unhex(content)?), document)?;
-                }
-            }
-        }
-        Ok(())
+impl<'t> StackRow<&'t str> {
+    fn of(mut row: Part<'t>) -> Result<Self, Trouble> {
+        Ok(Self { error: row.id()?, id: row.id()?, frames: row.rest() })
     }
 }
 
-/// What a [`DIVIDER`] stands between. These texts are gigabytes together, through which `str::split`
-/// goes in much smaller steps.
-fn parts(all: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(all);
-    iter::from_fn(move || {
-        let part = rest?;
-        let end = memchr::memchr(DIVIDER, part.as_bytes());
-        rest = end.map(|end| &part[end + 1..]);
-        Some(&part[..end.unwrap_or(part.len())])
-    })
+impl OccurrenceRow<String> {
+    fn borrowed(&self) -> OccurrenceRow<&str> {
+        let Self { error, time, content, document } = self;
+        OccurrenceRow { error: *error, time: *time, content: *content, document }
+    }
+}
+
+impl<'t> OccurrenceRow<&'t str> {
+    fn of(mut row: Part<'t>) -> Result<Self, Trouble> {
+        let error = row.id()?;
+        let time = Timestamp::from_micros(row.int()?);
+        let content = ContentHash(row.id()?);
+        Ok(Self { error, time, content, document: row.rest() })
+    }
+}
+
+/// What one incarnation counted.
+pub(super) fn known(row: &mut impl Cells) -> Result<(Id, Known), Trouble> {
+    let error = row.id()?;
+    let incarnation = incarnation(row)?;
+    let total = count(row)?;
+    let (newest, risen) = (maybe_time(row)?, maybe_time(row)?);
+    let age = Age::from_i64(row.int()?);
+    let tally = Tally::new(total, newest, risen);
+    Ok((error, Known { incarnation, tally, age }))
+}
+
+/// What an observer saw within some time.
+pub(super) fn bucket(row: &mut impl Cells) -> Result<(Id, Bucket), Trouble> {
+    let error = row.id()?;
+    let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
+    let seconds = row.int()?;
+    let width = Width::of_secs(seconds)
+        .ok_or_else(|| Trouble::Damaged(format!("a bucket has {seconds} s")))?;
+    let (number, count) = (row.int()?, row.int()?);
+    let small = |n: i64| u32::try_from(n).map_err(|_| Trouble::Damaged(format!("{n} in a bucket")));
+    let (number, count) = (small(number)?, small(count)?);
+    Ok((error, Bucket { observer, width, number, count }))
+}
+
+pub(super) fn maybe_time(row: &mut impl Cells) -> Result<Option<Timestamp>, Trouble> {
+    Ok(row.maybe_int()?.map(Timestamp::from_micros))
+}
+
+pub(super) fn count(row: &mut impl Cells) -> Result<u64, Trouble> {
+    let n = row.int()?;
+    u64::try_from(n).map_err(|_| Trouble::Damaged(format!("a count is {n}")))
+}
+
+pub(super) fn incarnation(row: &mut impl Cells) -> Result<Incarnation, Trouble> {
+    let source = SourceId::from_bytes(row.id()?);
+    let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
+    let (is_numbered, life) = (row.int()?, row.int()?);
+    let since = match is_numbered {
+        0 => Since::CreatedAt(Timestamp::from_micros(life)),
+        _ => {
+            let n = u32::try_from(life);
+            Since::Reset { observer, n: n.map_err(|_| Trouble::Damaged(format!("life {life}")))? }
+        }
+    };
+    Ok(Incarnation { source, since })
 }
 
 fn slot_of(builder: &StateBuilder, error: Id) -> Result<Slot, Trouble> {
@@ -209,42 +259,4 @@ fn slot_of(builder: &StateBuilder, error: Id) -> Result<Slot, Trouble> {
 /// Who panics while it has the lock ends the whole load.
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn unhex(text: &str) -> Result<[u8; 16], Trouble> {
-    match u128::from_str_radix(text, 16) {
-        Ok(id) if text.len() == 32 => Ok(id.to_be_bytes()),
-        _ => Err(Trouble::Damaged(format!("an id has {} digits, not 32", text.len()))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OCCURRENCE: &str = r#"{"uuid":"u","timestamp":null,"usable":false,"severity":"error","exceptions":[{"class":null,"message":null}],"http":null,"stack":"0000000000000000000000000000000a"}"#;
-
-    fn read(all: &str) -> Result<Reading, Trouble> {
-        let mut reading = Reading::new();
-        let stack = "0000000000000000000000000000000A [[\"frame\"]]".to_owned();
-        StackRow { error: [0; 16], of: Texts::All(stack) }.read(&mut reading)?;
-        let of = Texts::All(all.to_owned());
-        OccurrenceRow { error: [0; 16], of }.read(&mut reading)?;
-        Ok(reading)
-    }
-
-    #[test]
-    fn all_of_an_error_in_one_text_are_read() {
-        let one = format!("-7 {:032X} {OCCURRENCE}", 1);
-        assert!(!read(&one).unwrap().is_empty());
-        let another = OCCURRENCE.replace(r#""uuid":"u""#, r#""uuid":" two words ""#);
-        assert!(!read(&format!("{one}\u{1e}7 {:032x} {another}", 2)).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_text_that_is_not_of_that_form_is_damage() {
-        for wrong in ["", " ", "x y z", "7 ab {}", "7 zz00000000000000000000000000000z {}"] {
-            assert!(matches!(read(wrong), Err(Trouble::Damaged(_))), "{wrong}");
-        }
-    }
 }

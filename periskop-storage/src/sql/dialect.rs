@@ -47,6 +47,11 @@ pub(crate) trait Dialect: Send + Sync + 'static {
     /// Whether the same transaction may succeed when it is tried again at once: another one was
     /// in its way.
     fn is_conflict(error: &sqlx::Error) -> bool;
+
+    /// Whether a query failed because a text that was joined got too long.
+    fn is_too_long(_error: &sqlx::Error) -> bool {
+        false
+    }
 }
 
 /// What differs in SQL.
@@ -77,9 +82,12 @@ pub(crate) struct Syntax {
     pub(crate) to_json: &'static str,
     /// Turns a document into a text, around `{}`.
     pub(crate) from_json: &'static str,
-    /// Makes one text of the texts `{}` of a group of rows, with [`DIVIDER`](super::assemble::DIVIDER)
+    /// Makes one text of the texts `{}` of a group of rows, with [`DIVIDER`](super::joined::DIVIDER)
     /// between them; `None` where it may not get as long as an error may be.
     pub(crate) join_texts: Option<&'static str>,
+    /// Which rows are a group: all, or those of each error, where a query that fails takes its
+    /// transaction with it.
+    pub(crate) joined_by: &'static str,
     /// Bytes as hexadecimal digits.
     pub(crate) to_hex: &'static str,
     /// Whether rows lie in the order of their primary keys, rather than in that in which they came.
@@ -96,17 +104,31 @@ impl Syntax {
         self.one_if.replace("{}", condition)
     }
 
-    /// One text of all texts of a group, each of which is `one`; in it `{hex:COLUMN}` stands for
-    /// the digits of a column.
-    pub(crate) fn join_texts(&self, one: &str) -> Option<String> {
-        let mut text = one.to_owned();
-        if let Some((before, rest)) = one.split_once("{hex:")
-            && let Some((column, after)) = rest.split_once('}')
-        {
-            text = format!("{before}{}{after}", self.to_hex.replace("{}", column));
-        }
-        Some(self.join_texts?.replace("{}", &text))
+    /// A query for texts in which rows of a table are joined, each of them these cells with a blank
+    /// between them; `None` if rows are read one by one.
+    pub(crate) fn join_texts(&self, cells: &[Cell], table: &str) -> Option<String> {
+        let cell = |cell: &Cell| match *cell {
+            Cell::Id(column) => self.to_hex.replace("{}", column),
+            Cell::Int(column) => format!("CAST({column} AS TEXT)"),
+            Cell::MaybeInt(column) => format!("COALESCE(CAST({column} AS TEXT), '-')"),
+            Cell::Json(column) => self.from_json.replace("{}", column),
+        };
+        let cells: Vec<_> = cells.iter().map(cell).collect();
+        let joined = self.join_texts?.replace("{}", &cells.join(" || ' ' || "));
+        Some(format!("SELECT {joined} FROM {table}"))
     }
+}
+
+/// A column whose cells are joined into a text.
+#[derive(Clone, Copy)]
+pub(crate) enum Cell {
+    /// 16 bytes, as hexadecimal digits.
+    Id(&'static str),
+    Int(&'static str),
+    /// `-` where there is none.
+    MaybeInt(&'static str),
+    /// At the end.
+    Json(&'static str),
 }
 
 /// Removes surplus occurrences where a table may be read that is being changed.

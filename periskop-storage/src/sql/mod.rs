@@ -10,6 +10,7 @@
 
 mod assemble;
 mod dialect;
+mod joined;
 mod lease;
 mod migrate;
 mod mysql;

@@ -49,6 +49,7 @@ impl Dialect for MySql {
         from_json: "{}",
         // GROUP_CONCAT ends at a megabyte, and raised to more still at what a packet holds.
         join_texts: None,
+        joined_by: "",
         to_hex: "HEX({})",
         is_clustered: true,
         trim_occurrences: "DELETE t FROM periskop_occurrences AS t JOIN (\

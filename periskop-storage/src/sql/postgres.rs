@@ -46,6 +46,7 @@ impl Dialect for Postgres {
         // Compared byte by byte, as everywhere.
         from_json: "(CAST({} AS TEXT) COLLATE \"C\")",
         join_texts: Some("STRING_AGG({}, CHR(30))"),
+        joined_by: " GROUP BY error",
         to_hex: "ENCODE({}, 'hex')",
         is_clustered: false,
         trim_occurrences: TRIM_OCCURRENCES,

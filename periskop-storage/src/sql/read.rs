@@ -5,9 +5,7 @@
 //! known: at different moments these would not fit, and something would be skipped for good.
 
 use async_trait::async_trait;
-use periskop_core::aggregate::{
-    Act, Action, ActionId, Age, Bucket, Incarnation, Known, Since, Tally, Width,
-};
+use periskop_core::aggregate::{Act, Action, ActionId, Incarnation};
 use periskop_core::storage::{Cursor, Stored};
 use periskop_core::target::LastState;
 use periskop_core::wire::state::{StateBuilder, Summary, parse_labels, parse_watermark, unescape};
@@ -15,8 +13,10 @@ use periskop_core::{
     AggregateId, ContentHash, ReplicaId, ServiceName, Severity, SourceId, Timestamp,
 };
 
-use super::assemble::{Assembly, Chunk, Id, OccurrenceRow, StackRow, Texts};
-use super::dialect::{Dialect, Kind, Row, Statement};
+use super::assemble::{
+    Assembly, Chunk, Id, OccurrenceRow, StackRow, bucket, count, incarnation, known, maybe_time,
+};
+use super::dialect::{Cell, Dialect, Kind, Row, Statement};
 use super::{Transaction, Trouble, Work, WorkKind};
 use crate::progress::Progress;
 
@@ -120,12 +120,12 @@ impl<D: Dialect> Reader<'_, '_, D> {
         let assembly = Assembly::new(std::mem::take(&mut self.builder));
         for (n, some) in errors.chunks(ERRORS_AT_ONCE).enumerate() {
             let mut chunk = Chunk::default();
-            self.counts(some, &mut chunk.counts).await?;
+            self.counts(some, &mut chunk).await?;
             self.forgotten(some, &mut chunk.forgotten).await?;
-            self.stacks(some, &mut chunk.stacks).await?;
-            self.occurrences(some, &mut chunk.occurrences).await?;
+            self.stacks(some, &mut chunk).await?;
+            self.occurrences(some, &mut chunk).await?;
             self.actions(some, &mut chunk.actions).await?;
-            self.buckets(some, &mut chunk.buckets).await?;
+            self.buckets(some, &mut chunk).await?;
             if !assembly.put(chunk).await {
                 break;
             }
@@ -153,6 +153,41 @@ impl<D: Dialect> Reader<'_, '_, D> {
             true => statement,
             false => statement.sql(" AND ").sql(&self.only),
         }
+    }
+
+    /// Reads what belongs to some errors, joined. If that is too long for one text, it is read in
+    /// two.
+    async fn joined(
+        &mut self,
+        errors: &[Vec<u8>],
+        query: impl Fn(&Self, &[Vec<u8>]) -> Statement,
+        texts: &mut Vec<String>,
+    ) -> Result<(), Trouble> {
+        let mut left = vec![errors];
+        while let Some(some) = left.pop() {
+            let had = texts.len();
+            let mut each = |mut row: Row| {
+                texts.extend(row.maybe_text()?);
+                Ok(())
+            };
+            let query = query(self, some).sql(D::SYNTAX.joined_by);
+            let read = self.transaction.fetch(&query, &[Text], &mut each).await;
+            let is_too_long = match &read {
+                Err(Trouble::Database(error)) => D::is_too_long(error),
+                Err(_) => false,
+                #[cfg(any(test, feature = "testing"))]
+                Ok(()) => crate::testing::is_too_long(some.len()),
+                #[cfg(not(any(test, feature = "testing")))]
+                Ok(()) => false,
+            };
+            if is_too_long && some.len() > 1 {
+                texts.truncate(had);
+                left.extend(<[_; 2]>::from(some.split_at(some.len() / 2)));
+                continue;
+            }
+            read?;
+        }
+        Ok(())
     }
 
     async fn services(&mut self) -> Result<(), Trouble> {
@@ -258,22 +293,27 @@ impl<D: Dialect> Reader<'_, '_, D> {
         Ok(ids)
     }
 
-    async fn counts(
-        &mut self,
-        errors: &[Vec<u8>],
-        counts: &mut Vec<(Id, Known)>,
-    ) -> Result<(), Trouble> {
+    async fn counts(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+        let cells = [
+            Cell::Id("error"),
+            Cell::Id("source"),
+            Cell::Int("numbered_by"),
+            Cell::Int("is_numbered"),
+            Cell::Int("life"),
+            Cell::Int("total"),
+            Cell::MaybeInt("newest"),
+            Cell::MaybeInt("risen"),
+            Cell::Int("age"),
+        ];
+        if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_counts") {
+            let query = |this: &Self, some: &[Vec<u8>]| this.of(&all, some);
+            return self.joined(errors, query, &mut chunk.joined.counts).await;
+        }
         let select = "SELECT error, source, numbered_by, is_numbered, life, total, newest, risen, \
                       age FROM periskop_counts";
         let all = self.of(select, errors);
         let mut each = |mut row: Row| {
-            let error = row.id()?;
-            let incarnation = incarnation(&mut row)?;
-            let total = count(&mut row)?;
-            let (newest, risen) = (maybe_time(&mut row)?, maybe_time(&mut row)?);
-            let age = Age::from_i64(row.int()?);
-            let tally = Tally::new(total, newest, risen);
-            counts.push((error, Known { incarnation, tally, age }));
+            chunk.counts.push(known(&mut row)?);
             Ok(())
         };
         let kinds = &[Bytes, Bytes, Int, Int, Int, Int, Int, Int, Int];
@@ -295,60 +335,48 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, &[Bytes, Bytes, Int, Int, Int, Int], &mut each).await
     }
 
-    async fn stacks(
-        &mut self,
-        errors: &[Vec<u8>],
-        stacks: &mut Vec<StackRow>,
-    ) -> Result<(), Trouble> {
-        let frames = D::SYNTAX.from_json.replace("{}", "frames");
-        let from = "FROM periskop_stacks WHERE error";
+    async fn stacks(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+        let cells = [Cell::Id("error"), Cell::Id("id"), Cell::Json("frames")];
         // The stack of a new occurrence may be an old one.
-        let of = |select: String| Statement::new(D::SYNTAX, select).one_of(errors);
-        let Some(all) = D::SYNTAX.join_texts(&format!("{{hex:id}} || ' ' || {frames}")) else {
-            let rows = of(format!("SELECT error, id, {frames} {from}"));
-            let mut each = |mut row: Row| {
-                let (error, id) = (row.id()?, row.id()?);
-                stacks.push(StackRow { error, of: Texts::One(id, row.text()?) });
-                Ok(())
-            };
-            return self.transaction.fetch(&rows, &[Bytes, Bytes, Json], &mut each).await;
+        let query = |select: &str, some: &[Vec<u8>]| {
+            Statement::new(D::SYNTAX, select).sql(" WHERE error").one_of(some)
         };
-        let rows = of(format!("SELECT error, {all} {from}")).sql(" GROUP BY error");
+        if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_stacks") {
+            let query = |_: &Self, some: &[Vec<u8>]| query(&all, some);
+            return self.joined(errors, query, &mut chunk.joined.stacks).await;
+        }
+        let frames = D::SYNTAX.from_json.replace("{}", "frames");
+        let all = query(&format!("SELECT error, id, {frames} FROM periskop_stacks"), errors);
         let mut each = |mut row: Row| {
-            stacks.push(StackRow { error: row.id()?, of: Texts::All(row.text()?) });
+            let (error, id, frames) = (row.id()?, row.id()?, row.text()?);
+            chunk.stacks.push(StackRow { error, id, frames });
             Ok(())
         };
-        self.transaction.fetch(&rows, &[Bytes, Text], &mut each).await
+        self.transaction.fetch(&all, &[Bytes, Bytes, Json], &mut each).await
     }
 
-    async fn occurrences(
-        &mut self,
-        errors: &[Vec<u8>],
-        occurrences: &mut Vec<OccurrenceRow>,
-    ) -> Result<(), Trouble> {
+    async fn occurrences(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+        let cells = [
+            Cell::Id("error"),
+            Cell::Int("ordered_at"),
+            Cell::Id("content"),
+            Cell::Json("occurrence"),
+        ];
+        if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_occurrences") {
+            let query = |this: &Self, some: &[Vec<u8>]| this.of(&all, some);
+            return self.joined(errors, query, &mut chunk.joined.occurrences).await;
+        }
         let document = D::SYNTAX.from_json.replace("{}", "occurrence");
-        let from = "FROM periskop_occurrences";
-        let one =
-            format!("CAST(ordered_at AS TEXT) || ' ' || {{hex:content}} || ' ' || {document}");
-        let Some(all) = D::SYNTAX.join_texts(&one) else {
-            let select = format!("SELECT error, {document}, content, ordered_at {from}");
-            let rows = self.of(&select, errors);
-            let mut each = |mut row: Row| {
-                let (error, document) = (row.id()?, row.text()?);
-                let (content, time) = (ContentHash(row.id()?), Timestamp::from_micros(row.int()?));
-                occurrences
-                    .push(OccurrenceRow { error, of: Texts::One((time, content), document) });
-                Ok(())
-            };
-            return self.transaction.fetch(&rows, &[Bytes, Json, Bytes, Int], &mut each).await;
-        };
-        // A row costs as much as reading what is in it.
-        let rows = self.of(&format!("SELECT error, {all} {from}"), errors).sql(" GROUP BY error");
+        let select =
+            format!("SELECT error, ordered_at, content, {document} FROM periskop_occurrences");
+        let all = self.of(&select, errors);
         let mut each = |mut row: Row| {
-            occurrences.push(OccurrenceRow { error: row.id()?, of: Texts::All(row.text()?) });
+            let (error, time) = (row.id()?, Timestamp::from_micros(row.int()?));
+            let (content, document) = (ContentHash(row.id()?), row.text()?);
+            chunk.occurrences.push(OccurrenceRow { error, time, content, document });
             Ok(())
         };
-        self.transaction.fetch(&rows, &[Bytes, Text], &mut each).await
+        self.transaction.fetch(&all, &[Bytes, Int, Bytes, Json], &mut each).await
     }
 
     async fn actions(
@@ -380,24 +408,22 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, kinds, &mut each).await
     }
 
-    async fn buckets(
-        &mut self,
-        errors: &[Vec<u8>],
-        buckets: &mut Vec<(Id, Bucket)>,
-    ) -> Result<(), Trouble> {
+    async fn buckets(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+        let cells = [
+            Cell::Id("error"),
+            Cell::Int("observer"),
+            Cell::Int("seconds"),
+            Cell::Int("number"),
+            Cell::Int("total"),
+        ];
+        if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_buckets") {
+            let query = |this: &Self, some: &[Vec<u8>]| this.of(&all, some);
+            return self.joined(errors, query, &mut chunk.joined.buckets).await;
+        }
         let select = "SELECT error, observer, seconds, number, total FROM periskop_buckets";
         let all = self.of(select, errors);
         let mut each = |mut row: Row| {
-            let error = row.id()?;
-            let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
-            let seconds = row.int()?;
-            let width = Width::of_secs(seconds)
-                .ok_or_else(|| Trouble::Damaged(format!("a bucket has {seconds} s")))?;
-            let (number, count) = (row.int()?, row.int()?);
-            let small =
-                |n: i64| u32::try_from(n).map_err(|_| Trouble::Damaged(format!("{n} in a bucket")));
-            let (number, count) = (small(number)?, small(count)?);
-            buckets.push((error, Bucket { observer, width, number, count }));
+            chunk.buckets.push(bucket(&mut row)?);
             Ok(())
         };
         self.transaction.fetch(&all, &[Bytes, Int, Int, Int, Int], &mut each).await
@@ -408,15 +434,6 @@ fn service(stored: &str) -> ServiceName {
     unescape(stored).as_ref().into()
 }
 
-fn maybe_time(row: &mut Row) -> Result<Option<Timestamp>, Trouble> {
-    Ok(row.maybe_int()?.map(Timestamp::from_micros))
-}
-
-fn count(row: &mut Row) -> Result<u64, Trouble> {
-    let n = row.int()?;
-    u64::try_from(n).map_err(|_| Trouble::Damaged(format!("a count is {n}")))
-}
-
 fn severity(n: i64) -> Result<Severity, Trouble> {
     match n {
         1 => Ok(Severity::Info),
@@ -424,18 +441,4 @@ fn severity(n: i64) -> Result<Severity, Trouble> {
         3 => Ok(Severity::Error),
         n => Err(Trouble::Damaged(format!("a severity is {n}"))),
     }
-}
-
-fn incarnation(row: &mut Row) -> Result<Incarnation, Trouble> {
-    let source = SourceId::from_bytes(row.id()?);
-    let observer = ReplicaId::from_u64(row.int()?.cast_unsigned());
-    let (is_numbered, life) = (row.int()?, row.int()?);
-    let since = match is_numbered {
-        0 => Since::CreatedAt(Timestamp::from_micros(life)),
-        _ => {
-            let n = u32::try_from(life);
-            Since::Reset { observer, n: n.map_err(|_| Trouble::Damaged(format!("life {life}")))? }
-        }
-    };
-    Ok(Incarnation { source, since })
 }

@@ -59,6 +59,7 @@ impl Dialect for Sqlite {
         to_json: "{}",
         from_json: "{}",
         join_texts: Some("GROUP_CONCAT({}, CHAR(30))"),
+        joined_by: "",
         to_hex: "HEX({})",
         is_clustered: false,
         // With the index, which a window function sorts again the other way round.
@@ -114,9 +115,19 @@ impl Dialect for Sqlite {
 
     fn is_conflict(error: &sqlx::Error) -> bool {
         // SQLITE_BUSY and SQLITE_LOCKED, whatever their extended form says.
-        let code = error.as_database_error().and_then(|e| e.code());
-        code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|c| matches!(c & 0xff, 5 | 6))
+        matches!(code(error), Some(5 | 6))
     }
+
+    fn is_too_long(error: &sqlx::Error) -> bool {
+        // SQLITE_TOOBIG: a gigabyte, which a hundred errors have only if they mean harm.
+        code(error) == Some(18)
+    }
+}
+
+/// The primary code of an error of SQLite's.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error().and_then(|e| e.code())?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 bound!(Database, Argument::Ints(_) | Argument::Bytes(_) | Argument::Texts(_) => |query| query);
@@ -126,13 +137,15 @@ mod tests {
     use std::fs::File;
     use std::time::SystemTime;
 
-    use periskop_core::ReplicaId;
     use periskop_core::storage::Storage;
+    use periskop_core::target::Labels;
+    use periskop_core::testing::jvm::Payloads;
     use periskop_core::wire::state::StateBuilder;
+    use periskop_core::{Observer, ReplicaId, Settings, Timestamp};
 
     use super::*;
     use crate::SqlStorage;
-    use crate::testing::fail_after;
+    use crate::testing::{fail_after, join_at_most};
 
     #[tokio::test]
     async fn a_file_that_nobody_wrote_to_is_not_asked_for_news() {
@@ -159,5 +172,36 @@ mod tests {
         let delta = news.finish().into_deltas(1).next().unwrap();
         theirs.commit(&delta).await.unwrap();
         assert!(ours.changes_since(&cursor).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_for_one_text_is_read_in_several() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqlStorage::sqlite(folder.path().join("periskop.db"));
+        store.identify(ReplicaId::from_u64(1)).await.unwrap();
+        let now = Timestamp::from_micros(1_790_000_000_000_000);
+        let mut observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
+        let report = Payloads::new().report(0, now);
+        let delta = observer.scraped(now, &"api".into(), "http://a/", &Labels::new(), report);
+        store.commit(&delta).await.unwrap();
+
+        for errors in [usize::MAX, 7, 1, 0] {
+            join_at_most(errors);
+            let loaded = store.load().await.unwrap().state;
+            join_at_most(usize::MAX);
+            assert_eq!(loaded, *observer.state(), "{errors} at once");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_too_long_is_told_from_other_trouble() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::new(&folder.path().join("periskop.db"));
+        let mut connection = sqlite.connect().await.unwrap();
+        let mut fails = async |sql: &'static str| {
+            sqlx::query(sql).execute(&mut connection).await.expect_err("it fails")
+        };
+        assert!(Sqlite::is_too_long(&fails("SELECT LENGTH(ZEROBLOB(2000000000))").await));
+        assert!(!Sqlite::is_too_long(&fails("SELECT nothing").await));
     }
 }

@@ -118,13 +118,12 @@ impl StateBuilder {
         self.errors[error.0].1.forgotten.push((incarnation, count));
     }
 
-    /// The occurrences that were read last.
-    pub fn occurrences(&mut self, error: Slot, read: &Reading) {
-        let (texts, latest) = (&mut self.texts, &mut self.errors[error.0].1.aggregate.latest);
-        let stacks: Vec<_> = read.stacks().map(|frames| texts.stacks(frames)).collect();
-        for (occurrence, stack, time, usable) in read.occurrences() {
-            latest.put(texts.pack_with(occurrence, stacks.get(stack), time, usable));
-        }
+    /// The occurrences that were read last; the next error can be read then.
+    pub fn occurrences(&mut self, error: Slot, read: &mut Reading) {
+        let latest = &mut self.errors[error.0].1.aggregate.latest;
+        read.pack(&mut self.texts, |kept| {
+            latest.put(kept);
+        });
     }
 
     /// What somebody did.

@@ -469,7 +469,7 @@ impl LineReader {
         for (incarnation, count) in forgotten {
             self.builder.forgotten(slot, incarnation, count);
         }
-        self.builder.occurrences(slot, &self.reading);
+        self.builder.occurrences(slot, &mut self.reading);
         actions.into_iter().for_each(|action| self.builder.action(slot, action));
         buckets.into_iter().for_each(|bucket| self.builder.bucket(slot, bucket));
         Ok(())

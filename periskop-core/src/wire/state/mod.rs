@@ -10,6 +10,7 @@
 //! an older version of this program wrote is read for as long as [`VERSION`] says so: a test
 //! reads a frozen file of each version.
 
+mod alike;
 mod builder;
 mod document;
 mod lines;

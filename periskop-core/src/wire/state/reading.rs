@@ -3,10 +3,12 @@
 
 use serde_json::from_str;
 
+use super::alike::{Pattern, restored};
 use super::document::{DocumentError, OccurrenceDocument};
 use super::text::Text;
 use crate::ids::bounded;
 use crate::occurrence::{ContentHash, Occurrence, Severity};
+use crate::texts::{Kept, OwnPieces, Packing, Texts};
 use crate::time::Timestamp;
 
 /// The occurrences of one error at a time, with their stacks.
@@ -21,6 +23,11 @@ pub struct Reading {
     /// Of which `occurrences_read` count.
     occurrences: Vec<Read>,
     occurrences_read: usize,
+    /// What documents of this error are like, by the occurrences that were read from them.
+    patterns: Vec<(usize, Pattern)>,
+    /// The last document that was like none of these: a pattern once another one follows it.
+    unlike: Option<(usize, String)>,
+    packing: Packing,
 }
 
 #[derive(Default)]
@@ -38,8 +45,15 @@ struct Read {
     is_usable: bool,
     /// Which of the stacks is its own.
     stack: usize,
+    content: ContentHash,
+    /// If it is like one that was read before: like which one, and what it has of its own.
+    like: Option<(usize, OwnPieces)>,
+    /// If not: all of it but its frames and its content.
     occurrence: Occurrence,
 }
+
+/// Documents of an error are compared with so many.
+const MOST_PATTERNS: usize = 4;
 
 impl Reading {
     /// Nothing read yet.
@@ -50,6 +64,8 @@ impl Reading {
     /// Begins with another error.
     pub fn clear(&mut self) {
         (self.stacks_read, self.occurrences_read) = (0, 0);
+        self.patterns.clear();
+        self.unlike = None;
     }
 
     /// Whether no occurrence was read.
@@ -95,6 +111,9 @@ impl Reading {
         content: ContentHash,
         document: &str,
     ) -> Result<(), DocumentError> {
+        if self.alike(time, content, document) {
+            return Ok(());
+        }
         let read: OccurrenceDocument<'_> = from_str(document)?;
         let Some(stack) = self.stack_named(&read.stack.0) else {
             return Err(DocumentError::NoStack(read.stack.into_string()));
@@ -103,12 +122,15 @@ impl Reading {
         if exceptions != read.exceptions.len() || exceptions == 0 {
             return Err(DocumentError::OtherStack(read.stack.into_string()));
         }
+        if self.patterns.len() < MOST_PATTERNS {
+            self.unlike = Some((self.occurrences_read, document.to_owned()));
+        }
         let into = next(&mut self.occurrences, self.occurrences_read, Read::default);
         self.occurrences_read += 1;
         (into.time, into.is_usable, into.stack) = (time, read.usable, stack);
+        (into.content, into.like) = (content, None);
         let occurrence = &mut into.occurrence;
         refill(&mut occurrence.name, &bounded(&read.uuid.0));
-        occurrence.content = content;
         occurrence.time = read.timestamp.map(Timestamp::from_micros);
         occurrence.severity = Severity::parse(&read.severity.0).unwrap_or_default();
         refill_all(&mut occurrence.exceptions, read.exceptions, |exception, read| {
@@ -131,18 +153,61 @@ impl Reading {
         Ok(())
     }
 
-    /// The frames of each stack: for each exception, outermost first.
-    pub(super) fn stacks(&self) -> impl Iterator<Item = &[Vec<String>]> {
-        self.stacks[..self.stacks_read].iter().map(|stack| &stack.frames[..])
+    /// Whether a document is like one of this error that was read before; it is read then.
+    fn alike(&mut self, time: Timestamp, content: ContentHash, document: &str) -> bool {
+        if let Some((at, unlike)) = self.unlike.take() {
+            self.patterns.extend(Pattern::of(&unlike).map(|pattern| (at, pattern)));
+        }
+        let packing = &mut self.packing;
+        let mut patterns = self.patterns.iter();
+        let Some((like, reported)) =
+            patterns.find_map(|(at, pattern)| Some((*at, pattern.read(document, packing)?)))
+        else {
+            return false;
+        };
+        let own = OwnPieces::of(packing, reported, time);
+        let Read { is_usable, stack, .. } = self.occurrences[like];
+        let into = next(&mut self.occurrences, self.occurrences_read, Read::default);
+        self.occurrences_read += 1;
+        (into.time, into.is_usable, into.stack) = (time, is_usable, stack);
+        (into.content, into.like) = (content, Some((like, own)));
+        true
     }
 
-    /// Each occurrence without its frames, which of the [stacks](Self::stacks) it has, what it is
-    /// ordered by, and whether that is usable.
-    pub(super) fn occurrences(
-        &self,
-    ) -> impl Iterator<Item = (&Occurrence, usize, Timestamp, bool)> {
-        let read = self.occurrences[..self.occurrences_read].iter();
-        read.map(|read| (&read.occurrence, read.stack, read.time, read.is_usable))
+    /// Packs each occurrence that was read. Those that are like another are no longer there then.
+    pub(super) fn pack(&mut self, texts: &mut Texts, mut put: impl FnMut(Kept)) {
+        let stacks = self.stacks[..self.stacks_read].iter();
+        let stacks: Vec<_> = stacks.map(|stack| texts.stacks(&stack.frames)).collect();
+        // What others are like, by where it was read.
+        let mut models: Vec<(usize, Kept)> = Vec::new();
+        for at in 0..self.occurrences_read {
+            let (before, from) = self.occurrences.split_at_mut(at);
+            let Some(read) = from.first_mut() else { return };
+            let mut pack = |occurrence: &mut Occurrence| {
+                occurrence.content = read.content;
+                texts.pack_with(occurrence, stacks.get(read.stack), read.time, read.is_usable)
+            };
+            let model = read.like.take().and_then(|(like, own)| {
+                let model = models.iter_mut().find(|(at, _)| *at == like)?;
+                Some((model, own, &before[like].occurrence))
+            });
+            let kept = match model {
+                None => {
+                    let kept = pack(&mut read.occurrence);
+                    models.push((at, kept.clone()));
+                    kept
+                }
+                Some(((_, model), own, like)) => {
+                    model.with_own(own, read.content).unwrap_or_else(|own| {
+                        // What is shared by now is so for those that follow as well.
+                        *model = pack(&mut restored(like, &own));
+                        model.clone()
+                    })
+                }
+            };
+            put(kept);
+        }
+        self.clear();
     }
 
     fn stack_named(&self, name: &str) -> Option<usize> {
@@ -160,7 +225,14 @@ impl Default for Read {
             exceptions: Vec::new(),
             http: None,
         };
-        Self { time: Timestamp::EPOCH, is_usable: false, stack: 0, occurrence }
+        Self {
+            time: Timestamp::EPOCH,
+            is_usable: false,
+            stack: 0,
+            content: ContentHash([0; 16]),
+            like: None,
+            occurrence,
+        }
     }
 }
 
@@ -194,19 +266,12 @@ fn refill_all<T: Default, R>(all: &mut Vec<T>, read: Vec<R>, mut refill: impl Fn
 mod tests {
     use super::*;
     use crate::testing::jvm::Payloads;
-    use crate::texts::Texts;
     use crate::wire::state::{Documents, stack_document};
 
-    fn read(reading: &Reading) -> Vec<(Occurrence, Timestamp, bool)> {
-        let stacks: Vec<_> = reading.stacks().collect();
-        let with_stack = |(occurrence, stack, time, usable): (&Occurrence, usize, _, _)| {
-            let mut occurrence = occurrence.clone();
-            for (exception, frames) in occurrence.exceptions.iter_mut().zip(stacks[stack]) {
-                exception.stacktrace.clone_from(frames);
-            }
-            (occurrence, time, usable)
-        };
-        reading.occurrences().map(with_stack).collect()
+    fn read(reading: &mut Reading) -> Vec<Occurrence> {
+        let mut all = Vec::new();
+        reading.pack(&mut Texts::default(), |kept| all.push(kept.view().to_occurrence()));
+        all
     }
 
     #[test]
@@ -233,10 +298,8 @@ mod tests {
                     reading.occurrence(now, occurrence.content, &document).unwrap();
                 }
             }
-            let expected: Vec<_> =
-                error.occurrences.iter().map(|o| (o.clone(), now, true)).collect();
-            assert_eq!(read(&fresh), expected);
-            assert_eq!(read(&again), expected);
+            assert_eq!(read(&mut fresh), error.occurrences);
+            assert_eq!(read(&mut again), error.occurrences);
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-const MARK: char = '\u{2400}';
+pub(super) const MARK: char = '\u{2400}';
 /// The first byte of the mark.
 const MARK_BEGINS: u8 = 0xe2;
 

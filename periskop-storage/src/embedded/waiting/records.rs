@@ -188,8 +188,7 @@ impl Share {
                 }
                 reading.occurrence(waited.time, waited.label.content, waited.document)?;
             }
-            builder.occurrences(slot, &reading);
-            reading.clear();
+            builder.occurrences(slot, &mut reading);
         }
         Ok(())
     }

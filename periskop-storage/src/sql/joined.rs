@@ -1,0 +1,110 @@
+//! Rows of which the database has made one text, since each costs as much as what is in it.
+
+use super::Trouble;
+use super::dialect::Row;
+
+/// Stands between rows. No column that is joined has it in it: ids and numbers have not, and JSON
+/// does not allow it.
+pub(super) const DIVIDER: u8 = 0x1e;
+
+/// The cells of a row that come one after the other, however it was read.
+pub(super) trait Cells {
+    fn id(&mut self) -> Result<[u8; 16], Trouble>;
+    fn int(&mut self) -> Result<i64, Trouble>;
+    fn maybe_int(&mut self) -> Result<Option<i64>, Trouble>;
+}
+
+impl Cells for Row {
+    fn id(&mut self) -> Result<[u8; 16], Trouble> {
+        Row::id(self)
+    }
+
+    fn int(&mut self) -> Result<i64, Trouble> {
+        Row::int(self)
+    }
+
+    fn maybe_int(&mut self) -> Result<Option<i64>, Trouble> {
+        Row::maybe_int(self)
+    }
+}
+
+/// A row of a text: cells with a blank between them, the last of which may have some in it.
+pub(super) struct Part<'t>(&'t str);
+
+/// The rows of a text. These texts are gigabytes together, through which `str::split` goes in much
+/// smaller steps.
+pub(super) fn parts(all: &str) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = Some(all);
+    std::iter::from_fn(move || {
+        let part = rest?;
+        let end = memchr::memchr(DIVIDER, part.as_bytes());
+        rest = end.map(|end| &part[end + 1..]);
+        Some(Part(&part[..end.unwrap_or(part.len())]))
+    })
+}
+
+impl<'t> Part<'t> {
+    /// The last cell.
+    pub(super) fn rest(self) -> &'t str {
+        self.0
+    }
+
+    fn cell(&mut self) -> &'t str {
+        let (cell, rest) = self.0.split_once(' ').unwrap_or((self.0, ""));
+        self.0 = rest;
+        cell
+    }
+}
+
+impl Cells for Part<'_> {
+    fn id(&mut self) -> Result<[u8; 16], Trouble> {
+        let cell = self.cell();
+        match u128::from_str_radix(cell, 16) {
+            Ok(id) if cell.len() == 32 => Ok(id.to_be_bytes()),
+            _ => Err(Trouble::Damaged(format!("an id has {} digits, not 32", cell.len()))),
+        }
+    }
+
+    fn int(&mut self) -> Result<i64, Trouble> {
+        let cell = self.cell();
+        cell.parse().map_err(|_| Trouble::Damaged("a number is missing".to_owned()))
+    }
+
+    fn maybe_int(&mut self) -> Result<Option<i64>, Trouble> {
+        match self.0.strip_prefix('-') {
+            Some(rest) if rest.is_empty() || rest.starts_with(' ') => {
+                self.cell();
+                Ok(None)
+            }
+            _ => self.int().map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_come_out_as_the_database_wrote_them() {
+        let text = format!("{:032X} -7 - {{\"a b\": 1}}\u{1e}{:032x} 7 -9 ", 10, 11);
+        let mut rows = parts(&text);
+        let mut row = rows.next().unwrap();
+        assert_eq!(row.id().unwrap(), 10_u128.to_be_bytes());
+        assert_eq!((row.int().unwrap(), row.maybe_int().unwrap()), (-7, None));
+        assert_eq!(row.rest(), "{\"a b\": 1}");
+        let mut row = rows.next().unwrap();
+        assert_eq!(row.id().unwrap(), 11_u128.to_be_bytes());
+        assert_eq!((row.int().unwrap(), row.maybe_int().unwrap()), (7, Some(-9)));
+        assert_eq!((row.rest(), rows.next().is_none()), ("", true));
+    }
+
+    #[test]
+    fn a_text_that_is_not_of_that_form_is_damage() {
+        for wrong in ["", " ", "x", "ab", "zz00000000000000000000000000000z"] {
+            assert!(matches!(Part(wrong).id(), Err(Trouble::Damaged(_))), "{wrong}");
+            assert!(matches!(Part(wrong).int(), Err(Trouble::Damaged(_))), "{wrong}");
+            assert!(matches!(Part(wrong).maybe_int(), Err(Trouble::Damaged(_))), "{wrong}");
+        }
+    }
+}
