@@ -22,7 +22,7 @@ pub(super) const RETRY: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(30));
 /// Errors of one commit. What is written of them is in memory until it is, some tens of megabytes; of
 /// all that a fleet tells at first sight it would be as many gigabytes.
-pub(super) const AT_ONCE: usize = 250;
+pub(super) const AT_ONCE: usize = 1_000;
 /// How often the store is asked what others have written.
 pub(super) const POLL: Duration = Duration::from_secs(5);
 
