@@ -47,11 +47,11 @@ async fn totals_occurrences_and_causes_are_what_the_rust_client_was_told() {
     for _ in 0..15 {
         collector.report(&unpaid());
     }
-    let shown = server.error_of("rust", "client_rust::Unpaid", 15).await;
+    let shown = server.error_of("rust", "clients::rust::Unpaid", 15).await;
     assert_eq!(shown.latest_errors.len(), 10);
     let error = &shown.latest_errors[0].error;
     assert_eq!(error.message.as_deref(), Some("the order <b>is</b> not paid"));
-    assert!(error.stacktrace[0].contains("client_rust.rs:"), "{error:?}");
+    assert!(error.stacktrace[0].contains("rust.rs:"), "{error:?}");
     let cause = error.cause.as_ref().unwrap();
     assert_eq!(cause.class, "core::num::error::ParseIntError");
     assert_eq!(cause.message.as_deref(), Some("invalid digit found in string"));
@@ -78,10 +78,10 @@ async fn a_rust_program_that_restarts_adds_up() {
     let report = |collector: &Collector, n| (0..n).for_each(|_| collector.report(&unpaid()));
     report(&one, 4);
     let server = Server::scraping("rust", &address).await;
-    server.error_of("rust", "client_rust::Unpaid", 4).await;
+    server.error_of("rust", "clients::rust::Unpaid", 4).await;
 
     let restarted = Collector::new();
     report(&restarted, 9);
     *app.write().await = restarted;
-    server.error_of("rust", "client_rust::Unpaid", 13).await;
+    server.error_of("rust", "clients::rust::Unpaid", 13).await;
 }
