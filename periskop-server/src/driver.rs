@@ -25,6 +25,7 @@ use crate::api::without_userinfo;
 use crate::clock;
 use crate::config::Config;
 use crate::handle::{ActError, Done, Handle};
+use crate::indexing::Indexing;
 use crate::providers::{Providers, Told};
 use crate::scraper::{Failure, Scrape, Scraper};
 
@@ -37,10 +38,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How long people wait for what they did to be durable, and a stop for everything to be.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-
-/// Errors whose texts are indexed in one turn of the loop, where there are many: two milliseconds,
-/// in which readers and scrapes wait.
-const INDEXED_AT_ONCE: usize = 32;
 
 /// How often what is remembered of departed targets is dropped.
 const CLEANING: Duration = Duration::from_secs(60);
@@ -83,8 +80,7 @@ pub(crate) struct Driver {
     under_way: HashMap<Id, ScrapeRequest>,
     /// Whether nothing is scraped any more.
     is_winding: bool,
-    /// Whether there may be texts that the index does not know yet.
-    is_indexing: bool,
+    indexing: Indexing,
 }
 
 impl Driver {
@@ -112,7 +108,7 @@ impl Driver {
             scrapes: JoinSet::new(),
             under_way: HashMap::new(),
             is_winding: false,
-            is_indexing: false,
+            indexing: Indexing::default(),
         }
     }
 
@@ -134,6 +130,7 @@ impl Driver {
         let mut next_cleaning = clock::now().plus(CLEANING);
         loop {
             self.do_what_follows();
+            self.indexing.turn(&self.handle);
             let due = self.handle.read(Engine::poll_timeout);
             let until_due = due.map_or(LONGEST_SLEEP, |due| due.since(clock::now()));
             tokio::select! {
@@ -150,9 +147,8 @@ impl Driver {
                     }
                 }
                 news = news_of(&mut self.store) => self.take_news(news?),
-                () = tokio::task::yield_now(), if self.is_indexing => {
-                    self.is_indexing = self.handle.index_some(INDEXED_AT_ONCE);
-                }
+                // The next turn indexes, after whoever waits for this thread.
+                () = tokio::task::yield_now(), if self.indexing.is_due() => {}
                 () = tokio::time::sleep(until_due.min(LONGEST_SLEEP)) => {}
             }
             let now = clock::now();
@@ -303,7 +299,7 @@ impl Driver {
         let mut catalogue = self.handle.read(|engine| Handle::catalogue_of(engine.state()));
         // What it takes the place of goes when nobody waits for it any more.
         self.handle.change(|_, known| std::mem::swap(known, &mut catalogue));
-        self.is_indexing = true;
+        self.indexing.begin();
     }
 
     fn take_told(&mut self, told: Told) {
@@ -401,7 +397,7 @@ impl Driver {
 
     fn follow(&mut self, delta: &Delta) {
         self.handle.change(|engine, catalogue| catalogue.take(engine.state(), delta));
-        self.is_indexing = true;
+        self.indexing.begin();
         if !delta.changed().is_empty() {
             self.handle.events().changed();
         }

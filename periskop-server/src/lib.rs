@@ -15,6 +15,7 @@ mod events;
 mod external_url;
 mod handle;
 mod held;
+mod indexing;
 mod metrics;
 mod pages;
 mod providers;
@@ -30,6 +31,7 @@ pub mod ui;
 
 pub use external_url::{BadExternalUrl, ExternalUrl};
 pub use handle::{ActError, Done, Handle, ReloadError};
+pub use indexing::StillIndexing;
 pub use periskop_http::{Problem, WebConfig};
 pub use periskop_storage::persist::StoreStatus;
 pub use run::{RunError, run};

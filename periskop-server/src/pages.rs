@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use periskop_core::aggregate::Act;
 use periskop_core::catalogue::Catalogue;
 use periskop_core::engine::{Engine, TargetView};
+use periskop_core::query::Query;
 use periskop_core::{AggregateId, ServiceName, State, Timestamp};
 use periskop_http::Tls;
 use periskop_storage::persist::StoreStatus;
@@ -51,6 +52,10 @@ impl Backend for Handle {
 
     fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &dyn Fleet)) {
         Handle::look(self, |engine, catalogue| look(engine.state(), catalogue, &Scraped(engine)));
+    }
+
+    async fn searchable(&self, query: &Query) -> Result<(), Refused> {
+        Handle::searchable(self, query).await.map_err(|_| Refused::StillIndexing)
     }
 
     async fn page(&self, name: String, make: &(dyn Fn() -> Made + Send + Sync)) -> Made {

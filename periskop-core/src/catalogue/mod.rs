@@ -101,9 +101,14 @@ impl Catalogue {
         }
     }
 
+    /// Of how many errors the texts are left to [`index_some`](Self::index_some).
+    pub fn unindexed(&self) -> usize {
+        self.unindexed.len()
+    }
+
     /// Indexes the texts of at most `most` errors that were left for later; whether some are still
     /// left. Until none is, whatever asks for texts looks at those that are left one by one: its answer
-    /// is the same.
+    /// is the same, but not as soon.
     pub fn index_some(&mut self, state: &State, most: usize) -> bool {
         let some: Vec<_> = self.unindexed.iter().take(most).collect();
         for number in some {

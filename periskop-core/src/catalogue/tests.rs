@@ -328,6 +328,7 @@ fn texts_of_many_new_errors_are_found_before_they_are_indexed_and_while_they_are
     world.scrape("web", "a", &all);
     let mut asked = 0;
     loop {
+        assert_eq!(world.catalogue.unindexed(), keys.len().saturating_sub(100 * asked));
         assert_eq!(world.keys(&wanted("\"MESSAGE of k100 \"")), ["k100"]);
         assert_eq!(world.keys(&wanted("class:oops k25")).len(), 7);
         asked += 1;
@@ -336,6 +337,7 @@ fn texts_of_many_new_errors_are_found_before_they_are_indexed_and_while_they_are
         }
     }
     assert_eq!(asked, 3);
+    assert_eq!(world.catalogue.unindexed(), 0);
     assert_eq!(world.keys(&wanted("\"MESSAGE of k100 \"")), ["k100"]);
     assert!(!world.catalogue.index_some(world.observer.state(), 100), "nothing is left");
 }

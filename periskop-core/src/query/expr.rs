@@ -126,6 +126,18 @@ impl Expr {
     }
 }
 
+impl Term {
+    /// Whether the texts of occurrences answer it.
+    pub(super) fn is_of_texts(&self) -> bool {
+        use TextField::{Instance, Key, Label, Service};
+        match self {
+            Self::Anywhere(pattern) => !matches!(pattern, Pattern::Some),
+            Self::Text(field, _) => !matches!(field, Service | Key | Label(_) | Instance),
+            _ => false,
+        }
+    }
+}
+
 impl Seen {
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -211,6 +211,12 @@ impl Query {
         self.0.has(&|term| matches!(term, Term::State(_)))
     }
 
+    /// Whether it asks what an index of texts knows, and is answered slowly by one that is not up
+    /// to date. Facts, labels and rates are known without one.
+    pub fn asks_for_texts(&self) -> bool {
+        self.0.has(&Term::is_of_texts)
+    }
+
     /// Whether it says nothing, and so finds everything.
     pub fn is_empty(&self) -> bool {
         matches!(&self.0, Expr::All(parts) if parts.is_empty())

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use periskop_core::aggregate::Act;
 use periskop_core::catalogue::Catalogue;
+use periskop_core::query::Query;
 use periskop_core::{AggregateId, State, Timestamp};
 
 use super::build::Fleet;
@@ -28,6 +29,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Shows `look` what is known. Scraping waits meanwhile.
     fn read(&self, look: &mut dyn FnMut(&State, &Catalogue, &dyn Fleet));
+
+    /// Waits until texts can be searched, if `query` asks for any; refused if that takes too long.
+    async fn searchable(&self, query: &Query) -> Result<(), Refused>;
 
     /// A page that depends on `name`, on what is known and on the time: made by `make`, unless one is
     /// there that still holds.
@@ -56,13 +60,15 @@ pub trait Backend: Send + Sync + 'static {
 /// A page that is made: whether what was asked for could be understood, and its HTML.
 pub type Made = (StatusCode, Bytes);
 
-/// Why an action was not done.
+/// Why something was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// There is no such error.
     Unknown,
     /// It is done, and would be lost with the process: the store does not answer.
     NotStored,
+    /// Texts cannot be searched yet: those of many errors are not indexed.
+    StillIndexing,
     /// The server cannot do it now.
     Unavailable,
 }

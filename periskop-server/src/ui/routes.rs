@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use periskop_core::AggregateId;
 use periskop_core::aggregate::Act;
+use periskop_core::query::Query;
 use periskop_http::{Principal, Problem};
 use url::form_urlencoded;
 
@@ -133,11 +134,32 @@ async fn overview(State(server): State<Server>) -> Response {
 }
 
 async fn errors(server: &Server, query: &str) -> Response {
-    let (site, filter) = (site(server), ErrorFilter::parse(query));
+    let filter = ErrorFilter::parse(query);
+    if let Err(refused) = searchable(server, &filter).await {
+        return refused_page(server, None, refused);
+    }
+    let site = site(server);
     let make = || rendered(server, &site, &filter, None);
     // As it is understood: what only looks different is the same page.
     let (status, page) = server.page(named_page("errors", &site, &filter.to_query()), &make).await;
     html(status, page)
+}
+
+/// Every error that `filter` matches; none if its search cannot be read.
+async fn matching(
+    server: &Server,
+    filter: &ErrorFilter,
+) -> Result<Option<Vec<AggregateId>>, Refused> {
+    searchable(server, filter).await?;
+    Ok(look(server, |known| build::matching(known, filter)))
+}
+
+/// Waits until what the search of `filter` asks for can be found. What cannot be read need not wait.
+async fn searchable(server: &Server, filter: &ErrorFilter) -> Result<(), Refused> {
+    match Query::parse(&filter.q) {
+        Ok(query) => server.searchable(&query).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// What a page depends on, but for what is known and the time.
@@ -180,16 +202,19 @@ async fn act_on_some(
     };
     let (ids, undo) = match whom {
         Whom::Selected(ids) => (ids, undo_of(act)),
-        Whom::Matching => match look(&server, |known| build::matching(known, &filter)) {
-            Some(ids) => (ids, None),
+        Whom::Matching => match matching(&server, &filter).await {
+            Ok(Some(ids)) => (ids, None),
             // The list says what is wrong with its search.
-            None => return list(&server, &filter, None),
+            Ok(None) => return list(&server, &filter, None),
+            Err(refused) => return refused_page(&server, None, refused),
         },
     };
     let by = principal.as_deref().and_then(Principal::name).unwrap_or_default();
     match server.act_on(&ids, act, by, &why).await {
         Ok(count) => {
             let errors = if undo.is_some() { ids } else { Vec::new() };
+            // What is done shows, however long it takes.
+            let _ = searchable(&server, &filter).await;
             list(&server, &filter, Some(DoneToSome { act, count, errors, undo }))
         }
         Err(refused) => refused_page(&server, None, refused),
@@ -317,6 +342,11 @@ fn refused_page(server: &Server, id: Option<&AggregateId>, refused: Refused) -> 
             "Not stored yet",
             "It is done, and kept in memory until the store answers: it is lost if this process \
              ends before.",
+        ),
+        Refused::StillIndexing => (
+            "Not searched",
+            "The server has begun a moment ago, and the texts of many errors are not indexed yet. \
+             Try again soon. Lists, filters and fields that are no texts do not wait for it.",
         ),
         Refused::Unavailable => {
             ("Not done", "The server is stopping, or has not loaded what is stored yet. Try again.")

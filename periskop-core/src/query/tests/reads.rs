@@ -252,6 +252,22 @@ fn a_query_tells_whether_it_says_anything_about_states() {
 }
 
 #[test]
+fn a_query_tells_whether_it_asks_for_texts() {
+    for (text, expected) in [
+        ("", false),
+        ("*", false),
+        ("timeout", true),
+        ("-(state:open OR /a.c/)", true),
+        ("message:refused", true),
+        ("header.host:*", true),
+        ("service:web key:a severity:error count:>1 last_seen:<1h rate:>1", false),
+        ("instance:a label.zone:b", false),
+    ] {
+        assert_eq!(Query::parse(text).unwrap().asks_for_texts(), expected, "{text}");
+    }
+}
+
+#[test]
 fn only_what_says_nothing_is_empty() {
     assert!(Query::default().is_empty());
     assert!(Query::parse("  ").unwrap().is_empty());

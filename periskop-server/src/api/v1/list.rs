@@ -41,6 +41,7 @@ const LIMIT: usize = 1000;
         (status = 200, description = "A page of errors", body = schema::ErrorList),
         (status = 304, description = "It is what `If-None-Match` says is known"),
         (status = 400, description = "What is wrong with the request", body = schema::ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The texts of many errors are not indexed yet", body = schema::ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn list(
@@ -48,10 +49,11 @@ pub(super) async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let wanted = parse(uri.query())?;
+    search::searchable(&handle, &wanted.query).await?;
     let now = handle.now();
     let name = format!("list {}", uri.query().unwrap_or_default());
     let answer = handle.answers().get(name, now, || {
-        let wanted = parse(uri.query())?;
         let json = handle.look(|engine, catalogue| {
             written(engine, &catalogue.list(engine.state(), &wanted, now), &wanted, now)
         });

@@ -1,9 +1,11 @@
 //! What searches and filters are written in, wherever they stand in a request.
 
+use axum::http::StatusCode;
 use periskop_core::Severity;
 use periskop_core::catalogue::Choice;
 use periskop_core::query::Query;
 
+use crate::handle::Handle;
 use periskop_http::Problem;
 
 pub(super) const SEVERITIES: &str = "expected info, warning or error";
@@ -18,6 +20,12 @@ pub(super) fn query(text: Option<&str>) -> Result<Query, Problem> {
             None => problem,
         }
     })
+}
+
+/// Waits until texts can be searched, if `query` asks for any.
+pub(super) async fn searchable(handle: &Handle, query: &Query) -> Result<(), Problem> {
+    let waited = handle.searchable(query).await;
+    waited.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
 }
 
 pub(super) fn severity(word: &str) -> Option<Severity> {

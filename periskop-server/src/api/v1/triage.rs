@@ -88,7 +88,7 @@ struct Deed {
         (status = 404, description = "There is no such error, or no such action", body = schema::ProblemDetails, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = schema::ProblemDetails, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = schema::ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "It is kept in memory until the store answers, or the server is starting or stopping", body = schema::ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "It is kept in memory until the store answers, or the server is starting or stopping, or the texts of many errors are not indexed yet", body = schema::ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn one(
@@ -137,7 +137,7 @@ pub(super) async fn many(
         count: many.count,
     };
     let deed = said.deed(&action, principal.as_deref(), handle.now())?;
-    let ids = many.ids(&handle)?;
+    let ids = many.ids(&handle).await?;
     if ids.len() > AT_ONCE {
         let problem = format!("{} errors are more than {AT_ONCE} at once", ids.len());
         return Err(Problem::bad_request(problem).with_suggestion("narrow the query"));
@@ -239,7 +239,7 @@ fn until(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
 }
 
 impl Many {
-    fn ids(self, handle: &Handle) -> Result<Vec<AggregateId>, Problem> {
+    async fn ids(self, handle: &Handle) -> Result<Vec<AggregateId>, Problem> {
         let is_narrowed =
             !self.service.is_empty() || !self.severity.is_empty() || !self.state.is_empty();
         match (self.errors, self.query) {
@@ -273,7 +273,7 @@ impl Many {
                 };
                 let severities = self.severity.iter().map(|word| search::severity(word));
                 let states = self.state.iter().map(|word| search::state(word));
-                Ok(handle.all_wanted(&Wanted {
+                let wanted = Wanted {
                     query: parsed,
                     services: self.service.iter().map(Into::into).collect(),
                     severities: severities
@@ -283,7 +283,9 @@ impl Many {
                         .collect::<Option<_>>()
                         .ok_or_else(|| words("state", &self.state, search::STATES))?,
                     ..Wanted::default()
-                }))
+                };
+                search::searchable(handle, &wanted.query).await?;
+                Ok(handle.all_wanted(&wanted))
             }
         }
     }

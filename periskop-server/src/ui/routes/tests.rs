@@ -20,6 +20,7 @@ use super::*;
 struct Fake {
     world: Mutex<World>,
     base_path: &'static str,
+    is_indexed: bool,
 }
 
 #[async_trait]
@@ -43,6 +44,11 @@ impl Backend for Fake {
     fn read(&self, look: &mut dyn FnMut(&Known, &Catalogue, &dyn Fleet)) {
         let world = self.world.lock().unwrap();
         look(world.observer.state(), &world.catalogue(), &world.fleet);
+    }
+
+    async fn searchable(&self, query: &Query) -> Result<(), Refused> {
+        let is_searchable = self.is_indexed || !query.asks_for_texts();
+        if is_searchable { Ok(()) } else { Err(Refused::StillIndexing) }
     }
 
     async fn page(&self, _: String, make: &(dyn Fn() -> Made + Send + Sync)) -> Made {
@@ -83,7 +89,7 @@ fn app_at(base_path: &'static str) -> Router {
         .route("/errors", get(|| async { "exporter format" }))
         .route("/targets/", get(|| async { "list" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "nothing there") });
-    mount(Fake { world: Mutex::new(world), base_path }, api)
+    mount(Fake { world: Mutex::new(world), base_path, is_indexed: true }, api)
 }
 
 const HARD_KEYS: [&str; 9] =
@@ -147,6 +153,22 @@ async fn programs_get_what_they_always_got() {
     {
         assert_eq!(answer.headers[header::VARY], "Accept, HX-Request");
     }
+}
+
+#[tokio::test]
+async fn while_texts_are_not_indexed_only_searches_for_them_are_refused() {
+    let fake = Fake { world: Mutex::new(shop()), base_path: "", is_indexed: false };
+    let app = mount(fake, Router::new().route("/errors", get(|| async { "exporter format" })));
+    for query in ["", "?q=severity%3Aerror", "?q=%28"] {
+        let answer = browse(&app, &format!("/errors{query}")).await;
+        assert_ne!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{query}");
+    }
+    let answer = browse(&app, "/errors?q=timeout").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains("not indexed yet"));
+    let answer = send(&app, "POST", "/errors?q=timeout", &[], "act=resolve&all=1").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains("not indexed yet"));
 }
 
 #[tokio::test]
