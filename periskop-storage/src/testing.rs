@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::sql::Trouble;
+use crate::sql::{DIVIDER, Trouble};
 
 thread_local! {
     static STATEMENTS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
@@ -26,12 +26,14 @@ pub(crate) fn before_a_statement() -> Result<(), Trouble> {
     }
 }
 
-/// From now on, in this thread, what belongs to more errors than this is too long for one text.
+/// From now on, in this thread, more rows than this are too long for one text.
 #[cfg(test)]
-pub(crate) fn join_at_most(errors: usize) {
-    MOST_JOINED.set(errors);
+pub(crate) fn join_at_most(rows: usize) {
+    MOST_JOINED.set(rows);
 }
 
-pub(crate) fn is_too_long(errors: usize) -> bool {
-    errors > MOST_JOINED.get()
+pub(crate) fn is_too_long(texts: &[String]) -> bool {
+    let most = MOST_JOINED.get();
+    let rows = texts.iter().map(|text| text.matches(char::from(DIVIDER)).count() + 1);
+    most < usize::MAX && rows.sum::<usize>() > most
 }

@@ -35,7 +35,15 @@ pub(crate) struct Texts {
 }
 
 /// Stacks that are held by some texts, outermost first.
-pub(crate) struct Stacks(pub(super) Box<[List<Text>]>);
+#[derive(Clone)]
+pub(crate) struct Stacks(pub(super) Arc<[List<Text>]>);
+
+impl Stacks {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// A text with own words in it beyond this many, or longer than this, is all its own.
 pub(crate) const MOST_SLOTS: usize = 64;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-pub(crate) use self::interned::{LONGEST_TEMPLATE, MOST_SLOTS, Texts};
+pub(crate) use self::interned::{LONGEST_TEMPLATE, MOST_SLOTS, Stacks, Texts};
 pub(crate) use self::own::OwnPieces;
 use self::own::Reported;
 use self::pieces::Pieces;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use periskop_core::aggregate::{Action, Age, Bucket, Incarnation, Known, Since, Tally, Width};
 use periskop_core::ids::ErrorDigest;
 use periskop_core::wire::state::{Reading, Slot, StackName, StateBuilder};
-use periskop_core::{ContentHash, ReplicaId, SourceId, State, Timestamp};
+use periskop_core::{ContentHash, ReplicaId, SourceId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -32,6 +32,8 @@ pub(super) struct Chunk {
     pub(super) actions: Vec<(Id, Action)>,
     pub(super) buckets: Vec<(Id, Bucket)>,
     pub(super) joined: Joined,
+    /// Whether the stacks are those of occurrences that come later.
+    pub(super) are_stacks_apart: bool,
 }
 
 /// Rows that the database has joined.
@@ -66,8 +68,10 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Of a state of which the errors are known by now.
-    pub(super) fn new(builder: StateBuilder) -> Self {
+    /// Of a state of which the errors are known by now, and the stacks that are apart from their
+    /// occurrences.
+    pub(super) fn new(mut builder: StateBuilder) -> Self {
+        let stacks = Arc::new(builder.take_stacks());
         let builder = Arc::new(Mutex::new(builder));
         let (chunks, next) = mpsc::channel(1);
         let next = Arc::new(Mutex::new(next));
@@ -75,7 +79,8 @@ impl Assembly {
         let mut workers = JoinSet::new();
         for _ in 0..threads.min(MOST_THREADS) {
             let worker = Worker { builder: builder.clone(), next: next.clone() };
-            workers.spawn_blocking(move || worker.run());
+            let reading = Reading::knowing(stacks.clone());
+            workers.spawn_blocking(move || worker.run(reading));
         }
         Self { chunks, workers, builder }
     }
@@ -85,8 +90,8 @@ impl Assembly {
         self.chunks.send(chunk).await.is_ok()
     }
 
-    /// All of it.
-    pub(super) async fn finish(mut self) -> Result<State, Trouble> {
+    /// All of it, as it is put together by now.
+    pub(super) async fn finish(mut self) -> Result<StateBuilder, Trouble> {
         drop(self.chunks);
         while let Some(ended) = self.workers.join_next().await {
             match ended {
@@ -95,7 +100,7 @@ impl Assembly {
                 Err(_) => return Err(Trouble::Interrupted),
             }
         }
-        Ok(std::mem::take(&mut *lock(&self.builder)).finish())
+        Ok(std::mem::take(&mut *lock(&self.builder)))
     }
 }
 
@@ -106,8 +111,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(self) -> Result<(), Trouble> {
-        let mut reading = Reading::new();
+    fn run(self, mut reading: Reading) -> Result<(), Trouble> {
         loop {
             // Whoever has the lock waits for the next chunk, the others wait for the lock.
             let Some(chunk) = lock(&self.next).blocking_recv() else { return Ok(()) };
@@ -129,21 +133,33 @@ impl Worker {
         {
             let builder = &mut *lock(&self.builder);
             for (error, known) in chunk.counts {
-                builder.count(slot_of(builder, error)?, known);
+                let Some(slot) = slot_of(builder, error) else { continue };
+                builder.count(slot, known);
             }
             for (error, incarnation, count) in chunk.forgotten {
-                builder.forgotten(slot_of(builder, error)?, incarnation, count);
+                let Some(slot) = slot_of(builder, error) else { continue };
+                builder.forgotten(slot, incarnation, count);
             }
             for (error, action) in chunk.actions {
-                builder.action(slot_of(builder, error)?, action);
+                let Some(slot) = slot_of(builder, error) else { continue };
+                builder.action(slot, action);
             }
             for (error, bucket) in chunk.buckets {
-                builder.bucket(slot_of(builder, error)?, bucket);
+                let Some(slot) = slot_of(builder, error) else { continue };
+                builder.bucket(slot, bucket);
             }
         }
         let mut stacks: Vec<_> = chunk.stacks.iter().map(StackRow::borrowed).collect();
         for row in rows(&joined.stacks) {
             stacks.push(StackRow::of(row)?);
+        }
+        if chunk.are_stacks_apart {
+            for row in stacks {
+                reading.clear();
+                reading.stack(&StackName(row.id).as_hex(), row.frames)?;
+                lock(&self.builder).stacks(reading);
+            }
+            return Ok(());
         }
         let mut occurrences: Vec<_> =
             chunk.occurrences.iter().map(OccurrenceRow::borrowed).collect();
@@ -165,7 +181,7 @@ impl Worker {
                 reading.occurrence(row.time, row.content, row.document)?;
             }
             let mut builder = lock(&self.builder);
-            let slot = slot_of(&builder, error)?;
+            let Some(slot) = slot_of(&builder, error) else { continue };
             builder.occurrences(slot, reading);
         }
         Ok(())
@@ -251,9 +267,9 @@ pub(super) fn incarnation(row: &mut impl Cells) -> Result<Incarnation, Trouble> 
     Ok(Incarnation { source, since })
 }
 
-fn slot_of(builder: &StateBuilder, error: Id) -> Result<Slot, Trouble> {
-    let digest = ErrorDigest::from_bytes(error);
-    builder.slot(&digest).ok_or_else(|| Trouble::Damaged(format!("error {digest:?} is missing")))
+/// None where there is no such error. What belongs to it then is of no use to anybody, and no harm.
+fn slot_of(builder: &StateBuilder, error: Id) -> Option<Slot> {
+    builder.slot(&ErrorDigest::from_bytes(error))
 }
 
 /// Who panics while it has the lock ends the whole load.

@@ -92,6 +92,8 @@ pub(crate) struct Syntax {
     pub(crate) to_hex: &'static str,
     /// Whether rows lie in the order of their primary keys, rather than in that in which they came.
     pub(crate) is_clustered: bool,
+    /// What tells where a row lies, as a whole number, where rows lie in the order in which they came.
+    pub(crate) place: Option<&'static str>,
     /// Removes surplus occurrences of errors; see `write.rs`.
     pub(crate) trim_occurrences: &'static str,
     /// What makes the tables, by version, the first one first.

@@ -1,11 +1,65 @@
 //! Rows of which the database has made one text, since each costs as much as what is in it.
 
 use super::Trouble;
-use super::dialect::Row;
+use super::dialect::{Row, Statement};
 
 /// Stands between rows. No column that is joined has it in it: ids and numbers have not, and JSON
 /// does not allow it.
-pub(super) const DIVIDER: u8 = 0x1e;
+pub(crate) const DIVIDER: u8 = 0x1e;
+
+/// Rows that are read together.
+#[derive(Clone, Copy)]
+pub(super) enum Span<'e> {
+    /// What belongs to these errors.
+    Errors(&'e [Vec<u8>]),
+    /// The same, where these are all there are from the first to the last.
+    Through(&'e [Vec<u8>]),
+    /// What lies after one place, up to another one.
+    Places { place: &'static str, after: i64, through: i64 },
+}
+
+impl Span<'_> {
+    /// A query for these of the rows that `statement` is for.
+    pub(super) fn of(self, statement: Statement) -> Statement {
+        match self {
+            Self::Through([first, .., last]) => statement
+                .sql(" WHERE error BETWEEN ")
+                .value(first.clone())
+                .sql(" AND ")
+                .value(last.clone()),
+            Self::Errors(errors) | Self::Through(errors) => {
+                statement.sql(" WHERE error").one_of(errors)
+            }
+            Self::Places { place, after, through } => statement
+                .sql(&format!(" WHERE {place} > "))
+                .value(after)
+                .sql(&format!(" AND {place} <= "))
+                .value(through),
+        }
+    }
+
+    /// Two that have the same rows together; none of what cannot be divided.
+    pub(super) fn halves(self) -> Option<[Self; 2]> {
+        match self {
+            Self::Errors(errors) if errors.len() > 1 => {
+                let (some, others) = errors.split_at(errors.len() / 2);
+                Some([Self::Errors(some), Self::Errors(others)])
+            }
+            Self::Through(errors) if errors.len() > 1 => {
+                let (some, others) = errors.split_at(errors.len() / 2);
+                Some([Self::Through(some), Self::Through(others)])
+            }
+            Self::Places { place, after, through } if through.abs_diff(after) > 1 => {
+                let middle = after.midpoint(through);
+                Some([
+                    Self::Places { place, after, through: middle },
+                    Self::Places { place, after: middle, through },
+                ])
+            }
+            _ => None,
+        }
+    }
+}
 
 /// The cells of a row that come one after the other, however it was read.
 pub(super) trait Cells {

@@ -19,6 +19,7 @@ mod prune;
 mod read;
 mod schema;
 mod sqlite;
+mod sweep;
 mod touched;
 mod upsert;
 mod write;
@@ -37,6 +38,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
 
 use dialect::{Dialect, Kind, Row, Statement};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use joined::DIVIDER;
 use lease::Lease;
 use touched::Asked;
 

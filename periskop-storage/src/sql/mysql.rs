@@ -52,6 +52,7 @@ impl Dialect for MySql {
         joined_by: "",
         to_hex: "HEX({})",
         is_clustered: true,
+        place: None,
         trim_occurrences: "DELETE t FROM periskop_occurrences AS t JOIN (\
              SELECT o.error, o.name FROM (\
                SELECT error, name, ordered_at, ROW_NUMBER() OVER \

@@ -49,6 +49,7 @@ impl Dialect for Postgres {
         joined_by: " GROUP BY error",
         to_hex: "ENCODE({}, 'hex')",
         is_clustered: false,
+        place: None,
         trim_occurrences: TRIM_OCCURRENCES,
         migrations: &[include_str!("../../migrations/postgres/1.sql")],
     };

@@ -17,13 +17,14 @@ use super::assemble::{
     Assembly, Chunk, Id, OccurrenceRow, StackRow, bucket, count, incarnation, known, maybe_time,
 };
 use super::dialect::{Cell, Dialect, Kind, Row, Statement};
+use super::joined::Span;
 use super::{Transaction, Trouble, Work, WorkKind};
 use crate::progress::Progress;
 
 use Kind::{Bytes, Int, Json, Text};
 
 /// Of so many errors what belongs to them is read at once: ten megabytes or so.
-const ERRORS_AT_ONCE: usize = 512;
+pub(super) const ERRORS_AT_ONCE: usize = 512;
 
 /// Reads everything.
 pub(super) struct Load;
@@ -104,35 +105,40 @@ async fn commits<D: Dialect>(
     rows.into_iter().map(read).collect()
 }
 
-struct Reader<'a, 'c, D: Dialect> {
-    transaction: &'a mut Transaction<'c, D>,
+pub(super) struct Reader<'a, 'c, D: Dialect> {
+    pub(super) transaction: &'a mut Transaction<'c, D>,
     /// What rows must be, as a condition; empty: all of them.
     only: String,
-    builder: StateBuilder,
+    pub(super) builder: StateBuilder,
 }
 
 impl<D: Dialect> Reader<'_, '_, D> {
     async fn read(mut self) -> Result<periskop_core::State, Trouble> {
-        let mut progress = Progress::new();
         self.services().await?;
         self.sources().await?;
-        let errors = self.errors().await?;
+        let mut errors = self.errors().await?;
+        if let Some(place) = D::SYNTAX.place.filter(|_| self.only.is_empty()) {
+            errors.sort_unstable();
+            return self.sweep(place, &errors).await;
+        }
+        let mut progress = Progress::new();
         let assembly = Assembly::new(std::mem::take(&mut self.builder));
         for (n, some) in errors.chunks(ERRORS_AT_ONCE).enumerate() {
             let mut chunk = Chunk::default();
-            self.counts(some, &mut chunk).await?;
-            self.forgotten(some, &mut chunk.forgotten).await?;
-            self.stacks(some, &mut chunk).await?;
-            self.occurrences(some, &mut chunk).await?;
-            self.actions(some, &mut chunk.actions).await?;
-            self.buckets(some, &mut chunk).await?;
+            let of = Span::Errors(some);
+            self.counts(of, &mut chunk).await?;
+            self.forgotten(of, &mut chunk.forgotten).await?;
+            self.stacks(of, &mut chunk).await?;
+            self.occurrences(of, &mut chunk).await?;
+            self.actions(of, &mut chunk.actions).await?;
+            self.buckets(of, &mut chunk).await?;
             if !assembly.put(chunk).await {
                 break;
             }
             let read = n * ERRORS_AT_ONCE + some.len();
             progress.is_at(read, read * 100 / errors.len());
         }
-        assembly.finish().await
+        Ok(assembly.finish().await?.finish())
     }
 
     /// A query for whole tables.
@@ -146,24 +152,23 @@ impl<D: Dialect> Reader<'_, '_, D> {
         statement
     }
 
-    /// A query for what belongs to some errors.
-    fn of(&self, select: &str, errors: &[Vec<u8>]) -> Statement {
-        let statement = Statement::new(D::SYNTAX, select).sql(" WHERE error").one_of(errors);
+    /// A query for some rows.
+    fn of(&self, select: &str, span: Span<'_>) -> Statement {
+        let statement = span.of(Statement::new(D::SYNTAX, select));
         match self.only.is_empty() {
             true => statement,
             false => statement.sql(" AND ").sql(&self.only),
         }
     }
 
-    /// Reads what belongs to some errors, joined. If that is too long for one text, it is read in
-    /// two.
+    /// Reads rows, joined. If they are too long for one text, they are read in two.
     async fn joined(
         &mut self,
-        errors: &[Vec<u8>],
-        query: impl Fn(&Self, &[Vec<u8>]) -> Statement,
+        span: Span<'_>,
+        query: impl Fn(&Self, Span<'_>) -> Statement,
         texts: &mut Vec<String>,
     ) -> Result<(), Trouble> {
-        let mut left = vec![errors];
+        let mut left = vec![span];
         while let Some(some) = left.pop() {
             let had = texts.len();
             let mut each = |mut row: Row| {
@@ -176,13 +181,13 @@ impl<D: Dialect> Reader<'_, '_, D> {
                 Err(Trouble::Database(error)) => D::is_too_long(error),
                 Err(_) => false,
                 #[cfg(any(test, feature = "testing"))]
-                Ok(()) => crate::testing::is_too_long(some.len()),
+                Ok(()) => crate::testing::is_too_long(&texts[had..]),
                 #[cfg(not(any(test, feature = "testing")))]
                 Ok(()) => false,
             };
-            if is_too_long && some.len() > 1 {
+            if let Some(halves) = some.halves().filter(|_| is_too_long) {
                 texts.truncate(had);
-                left.extend(<[_; 2]>::from(some.split_at(some.len() / 2)));
+                left.extend(halves);
                 continue;
             }
             read?;
@@ -293,7 +298,11 @@ impl<D: Dialect> Reader<'_, '_, D> {
         Ok(ids)
     }
 
-    async fn counts(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+    pub(super) async fn counts(
+        &mut self,
+        span: Span<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Trouble> {
         let cells = [
             Cell::Id("error"),
             Cell::Id("source"),
@@ -306,12 +315,12 @@ impl<D: Dialect> Reader<'_, '_, D> {
             Cell::Int("age"),
         ];
         if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_counts") {
-            let query = |this: &Self, some: &[Vec<u8>]| this.of(&all, some);
-            return self.joined(errors, query, &mut chunk.joined.counts).await;
+            let query = |this: &Self, some: Span<'_>| this.of(&all, some);
+            return self.joined(span, query, &mut chunk.joined.counts).await;
         }
         let select = "SELECT error, source, numbered_by, is_numbered, life, total, newest, risen, \
                       age FROM periskop_counts";
-        let all = self.of(select, errors);
+        let all = self.of(select, span);
         let mut each = |mut row: Row| {
             chunk.counts.push(known(&mut row)?);
             Ok(())
@@ -320,14 +329,14 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, kinds, &mut each).await
     }
 
-    async fn forgotten(
+    pub(super) async fn forgotten(
         &mut self,
-        errors: &[Vec<u8>],
+        span: Span<'_>,
         forgotten: &mut Vec<(Id, Incarnation, u64)>,
     ) -> Result<(), Trouble> {
         let select = "SELECT error, source, numbered_by, is_numbered, life, total \
                       FROM periskop_forgotten";
-        let all = self.of(select, errors);
+        let all = self.of(select, span);
         let mut each = |mut row: Row| {
             forgotten.push((row.id()?, incarnation(&mut row)?, count(&mut row)?));
             Ok(())
@@ -335,18 +344,20 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, &[Bytes, Bytes, Int, Int, Int, Int], &mut each).await
     }
 
-    async fn stacks(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+    pub(super) async fn stacks(
+        &mut self,
+        span: Span<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Trouble> {
         let cells = [Cell::Id("error"), Cell::Id("id"), Cell::Json("frames")];
         // The stack of a new occurrence may be an old one.
-        let query = |select: &str, some: &[Vec<u8>]| {
-            Statement::new(D::SYNTAX, select).sql(" WHERE error").one_of(some)
-        };
+        let query = |select: &str, some: Span<'_>| some.of(Statement::new(D::SYNTAX, select));
         if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_stacks") {
-            let query = |_: &Self, some: &[Vec<u8>]| query(&all, some);
-            return self.joined(errors, query, &mut chunk.joined.stacks).await;
+            let query = |_: &Self, some: Span<'_>| query(&all, some);
+            return self.joined(span, query, &mut chunk.joined.stacks).await;
         }
         let frames = D::SYNTAX.from_json.replace("{}", "frames");
-        let all = query(&format!("SELECT error, id, {frames} FROM periskop_stacks"), errors);
+        let all = query(&format!("SELECT error, id, {frames} FROM periskop_stacks"), span);
         let mut each = |mut row: Row| {
             let (error, id, frames) = (row.id()?, row.id()?, row.text()?);
             chunk.stacks.push(StackRow { error, id, frames });
@@ -355,7 +366,11 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, &[Bytes, Bytes, Json], &mut each).await
     }
 
-    async fn occurrences(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+    pub(super) async fn occurrences(
+        &mut self,
+        span: Span<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Trouble> {
         let cells = [
             Cell::Id("error"),
             Cell::Int("ordered_at"),
@@ -363,13 +378,13 @@ impl<D: Dialect> Reader<'_, '_, D> {
             Cell::Json("occurrence"),
         ];
         if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_occurrences") {
-            let query = |this: &Self, some: &[Vec<u8>]| this.of(&all, some);
-            return self.joined(errors, query, &mut chunk.joined.occurrences).await;
+            let query = |this: &Self, some: Span<'_>| this.of(&all, some);
+            return self.joined(span, query, &mut chunk.joined.occurrences).await;
         }
         let document = D::SYNTAX.from_json.replace("{}", "occurrence");
         let select =
             format!("SELECT error, ordered_at, content, {document} FROM periskop_occurrences");
-        let all = self.of(&select, errors);
+        let all = self.of(&select, span);
         let mut each = |mut row: Row| {
             let (error, time) = (row.id()?, Timestamp::from_micros(row.int()?));
             let (content, document) = (ContentHash(row.id()?), row.text()?);
@@ -379,9 +394,9 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, &[Bytes, Int, Bytes, Json], &mut each).await
     }
 
-    async fn actions(
+    pub(super) async fn actions(
         &mut self,
-        errors: &[Vec<u8>],
+        span: Span<'_>,
         actions: &mut Vec<(Id, Action)>,
     ) -> Result<(), Trouble> {
         let watermark = D::SYNTAX.from_json.replace("{}", "watermark");
@@ -389,7 +404,7 @@ impl<D: Dialect> Reader<'_, '_, D> {
             "SELECT error, done_at, id, act, mute_until, mute_further, done_by, why, {watermark} \
              FROM periskop_actions"
         );
-        let all = self.of(&select, errors);
+        let all = self.of(&select, span);
         let mut each = |mut row: Row| {
             let error = row.id()?;
             let at = Timestamp::from_micros(row.int()?);
@@ -408,7 +423,11 @@ impl<D: Dialect> Reader<'_, '_, D> {
         self.transaction.fetch(&all, kinds, &mut each).await
     }
 
-    async fn buckets(&mut self, errors: &[Vec<u8>], chunk: &mut Chunk) -> Result<(), Trouble> {
+    pub(super) async fn buckets(
+        &mut self,
+        span: Span<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Trouble> {
         let cells = [
             Cell::Id("error"),
             Cell::Int("observer"),
@@ -417,11 +436,11 @@ impl<D: Dialect> Reader<'_, '_, D> {
             Cell::Int("total"),
         ];
         if let Some(all) = D::SYNTAX.join_texts(&cells, "periskop_buckets") {
-            let query = |this: &Self, some: &[Vec<u8>]| this.of(&all, some);
-            return self.joined(errors, query, &mut chunk.joined.buckets).await;
+            let query = |this: &Self, some: Span<'_>| this.of(&all, some);
+            return self.joined(span, query, &mut chunk.joined.buckets).await;
         }
         let select = "SELECT error, observer, seconds, number, total FROM periskop_buckets";
-        let all = self.of(select, errors);
+        let all = self.of(select, span);
         let mut each = |mut row: Row| {
             chunk.buckets.push(bucket(&mut row)?);
             Ok(())

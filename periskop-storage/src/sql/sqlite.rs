@@ -62,6 +62,7 @@ impl Dialect for Sqlite {
         joined_by: "",
         to_hex: "HEX({})",
         is_clustered: false,
+        place: Some("rowid"),
         // With the index, which a window function sorts again the other way round.
         trim_occurrences: "WITH touched (id, through) AS (\
                SELECT id, forgotten_through FROM periskop_errors WHERE id{errors}) \
@@ -174,17 +175,61 @@ mod tests {
         assert!(ours.changes_since(&cursor).await.unwrap().is_some());
     }
 
-    #[tokio::test]
-    async fn what_is_too_long_for_one_text_is_read_in_several() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = SqlStorage::sqlite(folder.path().join("periskop.db"));
+    /// A file with some errors in it, and who has observed them.
+    async fn some_errors(path: &Path) -> (SqlStorage, Observer) {
+        let mut store = SqlStorage::sqlite(path);
         store.identify(ReplicaId::from_u64(1)).await.unwrap();
         let now = Timestamp::from_micros(1_790_000_000_000_000);
         let mut observer = Observer::new(ReplicaId::from_u64(1), Settings::default(), now);
         let report = Payloads::new().report(0, now);
         let delta = observer.scraped(now, &"api".into(), "http://a/", &Labels::new(), report);
         store.commit(&delta).await.unwrap();
+        (store, observer)
+    }
 
+    #[tokio::test]
+    async fn it_does_not_matter_where_rows_lie_and_whether_there_are_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("periskop.db");
+        let (mut store, observer) = some_errors(&path).await;
+        let mut connection = Sqlite::new(&path).connect().await.unwrap();
+        let mut run = async |sql: &str| {
+            let sql = sqlx::AssertSqlSafe(sql.to_owned());
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        };
+        for table in ["stacks", "occurrences"] {
+            for update in [
+                // Those of one error far from each other, and next to nothing.
+                "SET rowid = 1 + rowid * 7919 % 10007 * 1000000007",
+                "SET rowid = 9223372036854775807 WHERE rowid = (SELECT MAX(rowid) FROM {})",
+                "SET rowid = -5 WHERE rowid = (SELECT MIN(rowid) FROM {})",
+            ] {
+                let table = format!("periskop_{table}");
+                run(&format!("UPDATE {table} {}", update.replace("{}", &table))).await;
+            }
+        }
+        let of_none = "X'7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF'";
+        for (table, rest) in [
+            ("stacks", "id, frames"),
+            ("occurrences", "name, stack, occurrence, content, ordered_at, 1, 1"),
+            ("counts", "source, numbered_by, is_numbered, life, total, newest, risen, age, 1, 1"),
+        ] {
+            let table = format!("periskop_{table}");
+            let row = format!("SELECT {of_none}, {rest} FROM {table} LIMIT 1");
+            run(&format!("INSERT INTO {table} {row}")).await;
+        }
+        for errors in [usize::MAX, 7] {
+            join_at_most(errors);
+            let loaded = store.load().await.unwrap().state;
+            join_at_most(usize::MAX);
+            assert_eq!(loaded, *observer.state(), "{errors} at once");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_for_one_text_is_read_in_several() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, observer) = some_errors(&folder.path().join("periskop.db")).await;
         for errors in [usize::MAX, 7, 1, 0] {
             join_at_most(errors);
             let loaded = store.load().await.unwrap().state;

@@ -13,7 +13,7 @@ use crate::texts::Texts;
 use crate::time::Timestamp;
 
 use super::parts::Summary;
-use super::reading::Reading;
+use super::reading::{KnownStacks, Reading};
 
 /// Takes parts in any order, each error before what belongs to it, and makes a [`State`] of them.
 ///
@@ -25,6 +25,7 @@ pub struct StateBuilder {
     errors: Vec<(AggregateId, Building)>,
     slots: HashMap<ErrorDigest, Slot>,
     texts: Texts,
+    known_stacks: KnownStacks,
 }
 
 /// An error that is being put together.
@@ -124,6 +125,16 @@ impl StateBuilder {
         read.pack(&mut self.texts, |kept| {
             latest.put(kept);
         });
+    }
+
+    /// The stacks that were read last, for occurrences that are read apart from them.
+    pub fn stacks(&mut self, read: &mut Reading) {
+        read.keep_stacks(&mut self.texts, &mut self.known_stacks);
+    }
+
+    /// All of these stacks, for whoever reads the occurrences.
+    pub fn take_stacks(&mut self) -> KnownStacks {
+        std::mem::take(&mut self.known_stacks)
     }
 
     /// What somebody did.

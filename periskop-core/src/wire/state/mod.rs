@@ -25,7 +25,7 @@ pub use document::{
 };
 pub use lines::{Line, LineError, LineReader, lines};
 pub use parts::{ErrorParts, ServiceParts, Summary, errors, services, sources};
-pub use reading::Reading;
+pub use reading::{KnownStacks, Reading};
 pub use stack::{StackName, stack_document};
 pub use text::{Text, escape, unescape};
 

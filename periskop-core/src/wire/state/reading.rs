@@ -1,6 +1,9 @@
 //! Occurrences read from their documents, apart from the state that is to keep them: so several
 //! threads can read at once, and only what follows needs the state.
 
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 use serde_json::from_str;
 
 use super::alike::{Pattern, restored};
@@ -8,7 +11,7 @@ use super::document::{DocumentError, OccurrenceDocument};
 use super::text::Text;
 use crate::ids::bounded;
 use crate::occurrence::{ContentHash, Occurrence, Severity};
-use crate::texts::{Kept, OwnPieces, Packing, Texts};
+use crate::texts::{Kept, OwnPieces, Packing, Stacks, Texts};
 use crate::time::Timestamp;
 
 /// The occurrences of one error at a time, with their stacks.
@@ -28,13 +31,21 @@ pub struct Reading {
     /// The last document that was like none of these: a pattern once another one follows it.
     unlike: Option<(usize, String)>,
     packing: Packing,
+    known: Arc<KnownStacks>,
 }
+
+/// Stacks that were read before the occurrences that name them, of whatever errors: their names say
+/// what is in them. They are part of the state that is being put together, and of no other.
+#[derive(Default)]
+pub struct KnownStacks(HashMap<String, Stacks>);
 
 #[derive(Default)]
 struct ReadStack {
     name: String,
     /// For each exception, outermost first, its frames.
     frames: Vec<Vec<String>>,
+    /// The same, where it is known by its name.
+    known: Option<Stacks>,
 }
 
 /// An occurrence without its frames.
@@ -61,6 +72,11 @@ impl Reading {
         Self::default()
     }
 
+    /// Nothing read yet, with stacks that need not be read any more.
+    pub fn knowing(known: Arc<KnownStacks>) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Begins with another error.
     pub fn clear(&mut self) {
         (self.stacks_read, self.occurrences_read) = (0, 0);
@@ -85,15 +101,7 @@ impl Reading {
     /// It is no such document.
     pub fn stack(&mut self, name: &str, document: &str) -> Result<(), DocumentError> {
         let read: Vec<Vec<Text<'_>>> = from_str(document)?;
-        let at = match self.stack_named(name) {
-            Some(at) => at,
-            None => {
-                let new = next(&mut self.stacks, self.stacks_read, ReadStack::default);
-                refill(&mut new.name, name);
-                self.stacks_read += 1;
-                self.stacks_read - 1
-            }
-        };
+        let at = self.stack_named(name).unwrap_or_else(|| self.new_stack(name, None));
         refill_all(&mut self.stacks[at].frames, read, |frames, read| {
             refill_all(frames, read, |frame, read| refill(frame, &read.0));
         });
@@ -115,10 +123,11 @@ impl Reading {
             return Ok(());
         }
         let read: OccurrenceDocument<'_> = from_str(document)?;
-        let Some(stack) = self.stack_named(&read.stack.0) else {
+        let Some(stack) = self.stack_named(&read.stack.0).or_else(|| self.recall(&read.stack.0))
+        else {
             return Err(DocumentError::NoStack(read.stack.into_string()));
         };
-        let exceptions = self.stacks[stack].frames.len();
+        let exceptions = self.stacks[stack].exceptions();
         if exceptions != read.exceptions.len() || exceptions == 0 {
             return Err(DocumentError::OtherStack(read.stack.into_string()));
         }
@@ -177,7 +186,7 @@ impl Reading {
     /// Packs each occurrence that was read. Those that are like another are no longer there then.
     pub(super) fn pack(&mut self, texts: &mut Texts, mut put: impl FnMut(Kept)) {
         let stacks = self.stacks[..self.stacks_read].iter();
-        let stacks: Vec<_> = stacks.map(|stack| texts.stacks(&stack.frames)).collect();
+        let stacks: Vec<_> = stacks.map(|stack| stack.held_by(texts)).collect();
         // What others are like, by where it was read.
         let mut models: Vec<(usize, Kept)> = Vec::new();
         for at in 0..self.occurrences_read {
@@ -210,8 +219,41 @@ impl Reading {
         self.clear();
     }
 
+    /// Has the stacks that were read be known. Those that are not named by an occurrence are let go of
+    /// with `known`.
+    pub(super) fn keep_stacks(&mut self, texts: &mut Texts, known: &mut KnownStacks) {
+        for stack in &self.stacks[..self.stacks_read] {
+            known.0.insert(stack.name.clone(), stack.held_by(texts));
+        }
+        self.clear();
+    }
+
+    /// A stack that is known by its name: where it is then.
+    fn recall(&mut self, name: &str) -> Option<usize> {
+        let known = self.known.0.get(name)?.clone();
+        Some(self.new_stack(name, Some(known)))
+    }
+
+    fn new_stack(&mut self, name: &str, known: Option<Stacks>) -> usize {
+        let new = next(&mut self.stacks, self.stacks_read, ReadStack::default);
+        refill(&mut new.name, name);
+        new.known = known;
+        self.stacks_read += 1;
+        self.stacks_read - 1
+    }
+
     fn stack_named(&self, name: &str) -> Option<usize> {
         self.stacks[..self.stacks_read].iter().position(|stack| stack.name == name)
+    }
+}
+
+impl ReadStack {
+    fn exceptions(&self) -> usize {
+        self.known.as_ref().map_or(self.frames.len(), Stacks::len)
+    }
+
+    fn held_by(&self, texts: &mut Texts) -> Stacks {
+        self.known.clone().unwrap_or_else(|| texts.stacks(&self.frames))
     }
 }
 
@@ -301,6 +343,37 @@ mod tests {
             assert_eq!(read(&mut fresh), error.occurrences);
             assert_eq!(read(&mut again), error.occurrences);
         }
+    }
+
+    #[test]
+    fn stacks_that_were_read_before_are_those_of_occurrences_that_are_read_apart() {
+        let now = Timestamp::from_micros(1_790_000_000_000_000);
+        let mut texts = Texts::default();
+        let (mut stacks, mut known) = (Reading::new(), KnownStacks::default());
+        let (mut documents, mut all) = (Vec::new(), Vec::new());
+        let mut named = Documents::new();
+        for occurrence in
+            Payloads::new().report(0, now).errors.into_iter().flat_map(|e| e.occurrences)
+        {
+            let kept = Texts::default().pack(&occurrence, now, true);
+            let (document, stack) = named.occurrence(kept.view());
+            stacks.stack(&stack.as_hex(), &stack_document(kept.view())).unwrap();
+            stacks.keep_stacks(&mut texts, &mut known);
+            documents.push((occurrence.content, document));
+            all.push(occurrence);
+        }
+        // Not in the order in which they were written.
+        documents.reverse();
+        let mut reading = Reading::knowing(Arc::new(known));
+        let mut read = Vec::new();
+        for some in documents.chunks(7) {
+            for (content, document) in some {
+                reading.occurrence(now, *content, document).unwrap();
+            }
+            reading.pack(&mut texts, |kept| read.push(kept.view().to_occurrence()));
+        }
+        read.reverse();
+        assert_eq!(read, all);
     }
 
     #[test]
