@@ -101,8 +101,11 @@ impl Instance {
             error.total = (plan.occurrences + dice.below(1000)) as u64;
             error.created_at = now.minus(Duration::from_secs(60 * minutes));
             let step = Duration::from_secs(60 * minutes) / 200;
+            // No two errors happen in the same microsecond, but for a few.
+            let last =
+                now.minus(step * u32::try_from(dice.below(1_000_000)).unwrap_or(0) / 1_000_000);
             let newest = (0..u32::try_from(plan.occurrences).unwrap_or(u32::MAX)).rev();
-            error.latest = newest.map(|n| now.minus(step * n)).collect();
+            error.latest = newest.map(|n| last.minus(step * n)).collect();
         }
         instance
     }

@@ -6,6 +6,9 @@
 //! which may go on in a text, in both, if they have no digit. That leaves four ways at most, and
 //! each is a plain search in the texts that are around own words.
 
+use memchr::memmem::Finder;
+
+use super::DIVIDER;
 use super::apart::SLOT;
 use crate::own_words::is_part;
 
@@ -30,22 +33,6 @@ pub(super) enum Word<'q> {
 }
 
 impl<'q> Word<'q> {
-    /// Whether the first word of a list is like that; it is taken off where another one follows.
-    fn fits(self, words: &mut &[u8]) -> bool {
-        match self {
-            Self::Ends(end) => next_word(words).is_some_and(|word| word.ends_with(end)),
-            Self::Is(same) => match words.strip_prefix(same) {
-                Some([SLOT, rest @ ..]) => {
-                    *words = rest;
-                    true
-                }
-                _ => false,
-            },
-            // The last one.
-            Self::Begins(begin) => words.starts_with(begin),
-        }
-    }
-
     /// What is part of the word in any case.
     pub(super) fn part(self) -> &'q [u8] {
         match self {
@@ -93,8 +80,7 @@ impl<'q> Way<'q> {
 
     /// Where in `around`, which has [`Self::around`] in it, that may be: how many words come before.
     pub(super) fn places(&self, around: &[u8]) -> Vec<usize> {
-        let finder = memchr::memmem::Finder::new(&self.around);
-        let slots = |text: &[u8]| text.iter().filter(|byte| **byte == SLOT).count();
+        let finder = Finder::new(&self.around);
         // Each from the byte after the one before, so that what overlaps is found as well.
         let (mut from, mut places) = (0, Vec::new());
         while let Some(at) = finder.find(&around[from..]) {
@@ -105,22 +91,41 @@ impl<'q> Way<'q> {
         places
     }
 
-    /// Whether a list of words fits at one of these places.
-    pub(super) fn fits(&self, places: &[usize], words: &[u8]) -> bool {
-        places.iter().any(|place| {
-            let mut rest = words;
-            (0..*place).all(|_| next_word(&mut rest).is_some())
-                && self.words.iter().all(|wanted| wanted.fits(&mut rest))
-        })
+    /// The words as they lie in a list, as much of them as is known.
+    pub(super) fn row(&self) -> Vec<u8> {
+        let mut row = Vec::new();
+        for word in &self.words {
+            row.extend_from_slice(word.part());
+            if !matches!(word, Word::Begins(_)) {
+                row.push(SLOT);
+            }
+        }
+        row
+    }
+
+    /// Whether one of several lists of words, each with a [`DIVIDER`] behind it, fits at one of these
+    /// places. `row` finds [`Self::row`].
+    pub(super) fn fits(&self, row: &Finder<'_>, places: &[usize], lists: &[u8]) -> bool {
+        let mut from = 0;
+        while let Some(at) = row.find(&lists[from..]) {
+            let at = from + at;
+            let list = memchr::memrchr(DIVIDER, &lists[..at]).map_or(0, |end| end + 1);
+            let before = &lists[list..at];
+            let begins = before.last().is_none_or(|byte| *byte == SLOT);
+            if (begins || matches!(self.words[..], [Word::Ends(_), ..]))
+                && places.contains(&slots(before))
+            {
+                return true;
+            }
+            from = at + 1;
+        }
+        false
     }
 }
 
-/// Takes the first word off a list.
-fn next_word<'w>(words: &mut &'w [u8]) -> Option<&'w [u8]> {
-    let end = memchr::memchr(SLOT, words)?;
-    let word = &words[..end];
-    *words = &words[end + 1..];
-    Some(word)
+/// How many words come before what follows.
+fn slots(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == SLOT).count()
 }
 
 #[cfg(test)]
@@ -165,13 +170,34 @@ mod tests {
         let [way] = &ways[..] else { panic!("{} ways", ways.len()) };
         let places = way.places(around);
         assert_eq!(places, [0, 1]);
+        let row = way.row();
+        let row = Finder::new(&row);
         for (words, fits) in [
             (&b"12\xfe34\xfe5\xfe"[..], true),
             (b"1\xfe2\xfe3\xfe", true),
             (b"1\xfe3\xfe2\xfe", false),
             (b"2\xfe2\xfe2\xfe", false),
+            (b"2\xfe2\xfe2\xfe\xff7\xfe2\xfe33\xfe", true),
+            (b"1\xfe9\xfe2\xfe\xff3\xfe1\xfe1\xfe", false),
         ] {
-            assert_eq!(way.fits(&places, words), fits, "{}", String::from_utf8_lossy(words));
+            assert_eq!(way.fits(&row, &places, words), fits, "{}", String::from_utf8_lossy(words));
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_whole_is_no_part_of_another() {
+        let ways = Way::all(b": of 12 to ");
+        let [way] = &ways[..] else { panic!("{} ways", ways.len()) };
+        let row = way.row();
+        let row = Finder::new(&row);
+        for (words, fits) in [
+            (&b"12\xfe\xff"[..], true),
+            (b"112\xfe\xff", false),
+            (b"123\xfe\xff", false),
+            (b"112\xfe\xff12\xfe\xff", true),
+            (b"1\xfe12\xfe\xff", false),
+        ] {
+            assert_eq!(way.fits(&row, &[0], words), fits, "{}", String::from_utf8_lossy(words));
         }
     }
 }

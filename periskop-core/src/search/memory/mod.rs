@@ -112,10 +112,11 @@ impl MemoryIndex {
             let mut left = left.clone();
             left.subtract(found);
             way.words.iter().for_each(|word| self.grams.narrow(word.part(), &mut left));
+            let row = way.row();
+            let row = Finder::new(&row);
             let has = |number: &ErrorNumber| {
                 self.groups(*number).any(|(around, texts)| {
-                    places_in(around)
-                        .is_some_and(|places| lists(texts).any(|words| way.fits(places, words)))
+                    places_in(around).is_some_and(|places| way.fits(&row, places, texts))
                 })
             };
             left.iter().filter(has).for_each(|number| found.insert(number));
