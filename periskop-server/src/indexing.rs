@@ -67,8 +67,8 @@ impl Indexing {
 }
 
 impl Handle {
-    /// Waits until what `query` asks for can be found without a look at the texts of many errors. Right
-    /// after a start that may take some seconds, later it takes none.
+    /// Waits until what `query` asks for can be found without a look at the texts of many errors: for
+    /// some seconds after a start, or where many errors have come at once; else not at all.
     ///
     /// [`look`](Self::look) answers the same without it, and may hold up everything for seconds.
     ///
@@ -126,14 +126,10 @@ mod tests {
         let begun = tokio::time::Instant::now();
         assert_eq!(handle.searchable(&text).await, Err(StillIndexing { left: FEW + 1 }));
         assert!(begun.elapsed() >= SEARCHES_WAIT);
-        let waits = tokio::spawn({
-            let handle = handle.clone();
-            async move { handle.searchable(&text).await }
-        });
-        tokio::time::sleep(SEARCHES_WAIT / 2).await;
-        assert!(!waits.is_finished());
+        let mut waits = std::pin::pin!(handle.searchable(&text));
+        assert!(tokio::time::timeout(SEARCHES_WAIT / 2, &mut waits).await.is_err());
         handle.index_some(1);
-        assert_eq!(waits.await.unwrap(), Ok(()));
+        assert_eq!(waits.await, Ok(()));
     }
 
     #[tokio::test]

@@ -345,8 +345,8 @@ fn refused_page(server: &Server, id: Option<&AggregateId>, refused: Refused) -> 
         ),
         Refused::StillIndexing => (
             "Not searched",
-            "The server has begun a moment ago, and the texts of many errors are not indexed yet. \
-             Try again soon. Lists, filters and fields that are no texts do not wait for it.",
+            "The texts of many errors are not indexed yet, as after a start. Try again soon. Lists, \
+             filters and fields that are no texts do not wait for it.",
         ),
         Refused::Unavailable => {
             ("Not done", "The server is stopping, or has not loaded what is stored yet. Try again.")
