@@ -8,7 +8,7 @@ use periskop_pushgw::cli::Cli;
 /// What parses and merges allocates much and in pieces of all sizes, on several threads; see
 /// `docs/footprint.md` for what the choice is worth. Libraries leave it to their application.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     periskop_pushgw::run(&Cli::parse())
