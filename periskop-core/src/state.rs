@@ -36,7 +36,8 @@ pub struct State {
 pub(crate) struct Service {
     /// Who has scraped it or received pushes for it: nobody else prunes it.
     pub(crate) observers: BTreeSet<ReplicaId>,
-    pub(crate) errors: BTreeMap<AggregationKey, Aggregate>,
+    /// Boxed: a tree has room for half as many again as it has in it.
+    pub(crate) errors: BTreeMap<AggregationKey, Box<Aggregate>>,
     /// How its targets were found, by scrape URL without userinfo.
     pub(crate) targets: BTreeMap<Box<str>, LastState>,
 }
@@ -147,7 +148,7 @@ impl State {
         service: &ServiceName,
         key: &AggregationKey,
     ) -> Option<&Aggregate> {
-        self.services.get(service)?.errors.get(key)
+        self.services.get(service)?.errors.get(key).map(Box::as_ref)
     }
 
     pub(crate) fn aggregate_mut(
@@ -155,7 +156,7 @@ impl State {
         service: &ServiceName,
         key: &AggregationKey,
     ) -> Option<&mut Aggregate> {
-        self.services.get_mut(service)?.errors.get_mut(key)
+        self.services.get_mut(service)?.errors.get_mut(key).map(Box::as_mut)
     }
 
     /// Joins another state and tells what was new.
@@ -170,7 +171,7 @@ impl State {
                 self.join_target(&name, url, last, &mut delta);
             }
             for (key, aggregate) in service.errors {
-                self.join_aggregate(&name, key, aggregate, &mut delta);
+                self.join_aggregate(&name, key, *aggregate, &mut delta);
             }
         }
         delta
@@ -247,7 +248,7 @@ impl State {
                 service.errors.remove(&id.key);
             } else {
                 let latest = LatestOccurrences::new(self.keep.0);
-                *aggregate = Aggregate { forgotten, latest, ..Aggregate::default() };
+                **aggregate = Aggregate { forgotten, latest, ..Aggregate::default() };
             }
         }
         let all = self.aggregates().flat_map(|known| known.counts.iter());
@@ -309,9 +310,9 @@ impl State {
         delta: &mut Delta,
     ) {
         let errors = &mut self.services.entry(service.clone()).or_default().errors;
-        let known = errors.entry(key.clone()).or_insert_with(|| Aggregate {
-            latest: LatestOccurrences::new(self.keep.0),
-            ..Aggregate::default()
+        let known = errors.entry(key.clone()).or_insert_with(|| {
+            let latest = LatestOccurrences::new(self.keep.0);
+            Box::new(Aggregate { latest, ..Aggregate::default() })
         });
         let growth = known.join(update, &mut self.texts);
         delta.kept = self.keep.0;
@@ -322,7 +323,7 @@ impl State {
             let errors = &mut delta.state.services.entry(service.clone()).or_default().errors;
             match errors.entry(key) {
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(growth.delta);
+                    entry.insert(Box::new(growth.delta));
                 }
                 std::collections::btree_map::Entry::Occupied(mut entry) => {
                     entry.get_mut().join(growth.delta, &mut delta.state.texts);
@@ -338,11 +339,11 @@ impl State {
     }
 
     pub(crate) fn aggregates(&self) -> impl Iterator<Item = &Aggregate> {
-        self.services.values().flat_map(|service| service.errors.values())
+        self.services.values().flat_map(|service| service.errors.values()).map(Box::as_ref)
     }
 
     pub(crate) fn aggregates_mut(&mut self) -> impl Iterator<Item = &mut Aggregate> {
-        self.services.values_mut().flat_map(|service| service.errors.values_mut())
+        self.services.values_mut().flat_map(|service| service.errors.values_mut()).map(Box::as_mut)
     }
 }
 
@@ -469,7 +470,7 @@ impl Delta {
                 if forgotten.is_empty() {
                     service.errors.remove(&id.key);
                 } else {
-                    *aggregate = Aggregate { forgotten, ..Aggregate::default() };
+                    **aggregate = Aggregate { forgotten, ..Aggregate::default() };
                 }
             }
         }

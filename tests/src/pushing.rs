@@ -89,7 +89,7 @@ pub fn counted(stored: &State) -> u64 {
     let totals = KEYS.map(|key| {
         let id = AggregateId { service: service.clone(), key: key.into() };
         let Some(error) = stored.error(&id) else { return 0 };
-        let newest = error.occurrences().next().map(|o| o.name().to_owned());
+        let newest = error.occurrences().next().map(|o| o.name().into_owned());
         let expected = format!("occurrence {:09}", error.total());
         assert_eq!(newest, Some(expected), "count and occurrence came together");
         error.total()

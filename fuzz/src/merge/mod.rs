@@ -219,7 +219,7 @@ impl Expected {
 
 fn describe(state: &State, now: Timestamp) -> BTreeMap<String, Seen> {
     let seen = state.errors().map(|error| {
-        let newest = error.occurrences().map(|occurrence| occurrence.name().to_owned());
+        let newest = error.occurrences().map(|occurrence| occurrence.name().into_owned());
         let seen = Seen {
             total: error.total(),
             first_seen: error.first_seen(),

@@ -39,11 +39,13 @@ impl LatestOccurrences {
 
     /// Whether an occurrence would be kept if it came now: so that nothing need be packed first.
     pub(crate) fn wants(&self, name: &str, time: Timestamp, content: ContentHash) -> bool {
-        match self.kept.iter().find(|kept| kept.name() == name) {
+        match self.kept.iter().find(|kept| kept.name().is(name)) {
             Some(kept) => (time, content) > (kept.time(), kept.content()),
             None => {
-                let oldest = self.kept.last().map(|last| (last.time(), last.name()));
-                self.kept.len() < usize::from(self.keep) || oldest < Some((time, name))
+                let is_older = |last: &Kept| {
+                    last.time().cmp(&time).then_with(|| last.name().cmp_text(name)).is_lt()
+                };
+                self.kept.len() < usize::from(self.keep) || self.kept.last().is_none_or(is_older)
             }
         }
     }

@@ -72,7 +72,12 @@ impl Observer {
             latest: LatestOccurrences::new(self.settings.occurrences_per_error),
             ..Aggregate::default()
         };
-        let known = self.state.services.get(service).and_then(|s| s.errors.get(&error.key));
+        let known = self
+            .state
+            .services
+            .get(service)
+            .and_then(|s| s.errors.get(&error.key))
+            .map(Box::as_ref);
         let known = known.unwrap_or(&nothing);
         let mut update = Aggregate {
             latest: LatestOccurrences::new(self.settings.occurrences_per_error),

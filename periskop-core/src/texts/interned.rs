@@ -86,8 +86,7 @@ impl Texts {
         stacks: Option<&Stacks>,
         packing: &mut Packing,
     ) -> Arc<Shape> {
-        packing.clear();
-        packing.push(&o.name);
+        packing.begin(&o.name);
         let messages: Vec<_> = o
             .exceptions
             .iter()
@@ -127,7 +126,7 @@ impl Texts {
         if self.passing || self.shapes.get(theirs).is_some_and(|ours| Arc::ptr_eq(ours, theirs)) {
             return kept.clone();
         }
-        self.pack(&kept.view().to_occurrence(), kept.0.time, kept.0.usable)
+        self.pack(&kept.view().to_occurrence(), kept.0.time, kept.0.mark().is_usable())
     }
 
     /// What a text is like, with its own words put into `packing`; all of it, if it is like no
@@ -383,7 +382,7 @@ mod tests {
                 let expected = alone.pack(o, Timestamp::EPOCH, false);
                 let packed = resembling.pack(o, Timestamp::EPOCH, false);
                 prop_assert_eq!(packed.view().to_occurrence(), o.clone());
-                prop_assert_eq!((packed.0.start, &packed.0.text), (expected.0.start, &expected.0.text));
+                prop_assert_eq!(&packed.0.own, &expected.0.own);
             }
         }
     }

@@ -20,10 +20,10 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 pub(crate) use self::interned::{LONGEST_TEMPLATE, MOST_SLOTS, Stacks, Texts};
+use self::own::Mark;
 pub(crate) use self::own::OwnPieces;
-use self::own::Reported;
 use self::pieces::Pieces;
-pub(crate) use self::pieces::{Packing, SLOT_BYTE};
+pub(crate) use self::pieces::{Packing, Piece, SLOT_BYTE};
 use self::shape::{HttpShape, Like, Shape, Text};
 use crate::occurrence::{ContentHash, Occurrence, Severity};
 use crate::time::Timestamp;
@@ -38,13 +38,9 @@ struct Packed {
     time: Timestamp,
     content: ContentHash,
     shape: Arc<Shape>,
-    /// The name, then what is its own of messages, URL, header values and body, in that order.
-    text: Box<str>,
-    /// Where the first piece begins.
-    start: u32,
-    severity: Severity,
-    usable: bool,
-    reported: Reported,
+    /// The [`Mark`], the name, then what is its own of messages, URL, header values and body, in that
+    /// order.
+    own: Box<[u8]>,
 }
 
 impl Packed {
@@ -55,8 +51,13 @@ impl Packed {
         severity: Severity,
         usable: bool,
     ) -> Self {
-        let OwnPieces { time, text, start, reported } = own;
-        Self { time, content, shape, text, start, severity, usable, reported }
+        let OwnPieces { time, mut own } = own;
+        Mark::complete(&mut own, severity, usable);
+        Self { time, content, shape, own }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark::of(&self.own)
     }
 }
 
@@ -66,8 +67,8 @@ impl Kept {
         self.0.time
     }
 
-    pub(crate) fn name(&self) -> &str {
-        self.view().name()
+    pub(crate) fn name(&self) -> Piece<'_> {
+        self.view().pieces().next().unwrap_or_default()
     }
 
     pub(crate) fn content(&self) -> ContentHash {
@@ -77,11 +78,12 @@ impl Kept {
     /// One that is the same but for what is its own, and of this content. `Err` if this one has
     /// something of its own that is shared meanwhile.
     pub(crate) fn with_own(&self, own: OwnPieces, content: ContentHash) -> Result<Self, OwnPieces> {
-        let Packed { shape, severity, usable, .. } = &*self.0;
-        if self.0.reported.texts(self.view().pieces()) != own.reported.texts(own.pieces()) {
+        let (shape, mark) = (&self.0.shape, self.0.mark());
+        if mark.reported().texts(self.view().pieces()) != own.texts() {
             return Err(own);
         }
-        Ok(Self(Arc::new(Packed::new(own, content, shape.clone(), *severity, *usable))))
+        let (severity, is_usable) = (mark.severity(), mark.is_usable());
+        Ok(Self(Arc::new(Packed::new(own, content, shape.clone(), severity, is_usable))))
     }
 
     /// To look at it.
@@ -109,9 +111,9 @@ impl PartialEq for Kept {
         let (a, b) = (&*self.0, &*other.0);
         Arc::ptr_eq(&self.0, &other.0)
             || ((a.time, a.content) == (b.time, b.content)
-                && (a.usable, a.severity, a.reported) == (b.usable, b.severity, b.reported)
+                && a.mark() == b.mark()
                 && match Arc::ptr_eq(&a.shape, &b.shape) {
-                    true => (a.start, &a.text) == (b.start, &b.text),
+                    true => a.own == b.own,
                     // The same may have been packed in two ways.
                     false => self.view().to_occurrence() == other.view().to_occurrence(),
                 })
@@ -122,7 +124,7 @@ impl Eq for Kept {}
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Kept").field(&self.name()).field(&self.0.time).finish()
+        f.debug_tuple("Kept").field(&self.view().name()).field(&self.0.time).finish()
     }
 }
 
@@ -132,23 +134,23 @@ pub struct OccurrenceView<'a>(&'a Packed);
 
 impl<'a> OccurrenceView<'a> {
     /// The uuid, or `hash:` and a hash of the content.
-    pub fn name(self) -> &'a str {
-        self.pieces().next().unwrap_or_default()
+    pub fn name(self) -> Cow<'a, str> {
+        self.pieces().next().map(Piece::text).unwrap_or_default()
     }
 
     /// When it happened; `None` if no usable time is known.
     pub fn time(self) -> Option<Timestamp> {
-        self.0.usable.then_some(self.0.time)
+        self.0.mark().is_usable().then_some(self.0.time)
     }
 
     /// The time as it came, usable or not.
     pub fn reported_time(self) -> Option<Timestamp> {
-        self.0.reported.time(self.0.time, self.pieces())
+        self.0.mark().reported().time(self.0.time, self.pieces())
     }
 
     /// Its own severity, else that of its aggregate.
     pub fn severity(self) -> Severity {
-        self.0.severity
+        self.0.mark().severity()
     }
 
     /// What it is ordered by among others of its error: the usable time, else what stands in for
@@ -225,17 +227,17 @@ impl<'a> OccurrenceView<'a> {
     /// The whole of it, owned.
     pub fn to_occurrence(self) -> Occurrence {
         Occurrence {
-            name: self.name().to_owned(),
+            name: self.name().into_owned(),
             content: self.0.content,
             time: self.reported_time(),
-            severity: self.0.severity,
+            severity: self.severity(),
             exceptions: self.exceptions().map(ExceptionView::to_exception).collect(),
             http: self.http().map(HttpView::to_context),
         }
     }
 
     fn pieces(self) -> Pieces<'a> {
-        Pieces::of(&self.0.text, self.0.start)
+        Pieces::of(&self.0.own)
     }
 
     fn behind_name(self) -> Pieces<'a> {
@@ -287,7 +289,7 @@ impl<'a> OwnText<'a> {
     }
 
     /// The words that stand in the slots.
-    pub(crate) fn words(self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn words(self) -> impl Iterator<Item = Piece<'a>> {
         let slots = self.0.like.map_or(0, |like| memchr_iter(SLOT_BYTE, like.as_bytes()).count());
         self.0.pieces.take(slots)
     }

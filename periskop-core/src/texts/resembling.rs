@@ -29,8 +29,7 @@ impl Resembling {
         packing: &mut Packing,
     ) -> Option<&Arc<Shape>> {
         self.shapes.iter().flatten().find(|shape| {
-            packing.clear();
-            packing.push(&o.name);
+            packing.begin(&o.name);
             has(shape, o, stacks, packing)
         })
     }

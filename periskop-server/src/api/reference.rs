@@ -112,7 +112,7 @@ fn aggregate(json: &mut Json, error: ErrorView<'_>) {
         view::exceptions(json, occurrence, Absent::IsEmpty);
         // A time that cannot be right is not told as one that is.
         let time = occurrence.time().unwrap_or(error.first_seen());
-        json.member("uuid", occurrence.name()).member("timestamp", time.as_secs());
+        json.member("uuid", &*occurrence.name()).member("timestamp", time.as_secs());
         json.member("severity", occurrence.severity().as_str()).name("http_context");
         view::http_context(json, occurrence.http(), Absent::IsEmpty);
         json.close(b'}');

@@ -75,7 +75,7 @@ pub(super) fn http_context(json: &mut Json, http: Option<HttpView<'_>>, absent: 
 pub(super) fn occurrence(json: &mut Json, occurrence: OccurrenceView<'_>) {
     json.open(b'{').name("error");
     exceptions(json, occurrence, Absent::IsNull);
-    json.member("uuid", occurrence.name())
+    json.member("uuid", &*occurrence.name())
         .member("timestamp", occurrence.time().map(time))
         .member("severity", occurrence.severity().as_str())
         .name("http_context");

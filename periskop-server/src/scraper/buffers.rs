@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Buffers that are kept, and how large one may be to be kept. Parsing takes turns with reading, so
 /// that more are hardly ever wanted at once.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
 const CAPACITY: usize = 4 << 20;
 
 /// A few buffers to read into.

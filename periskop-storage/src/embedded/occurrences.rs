@@ -40,10 +40,10 @@ impl Told<'_> {
         }
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> Cow<'_, str> {
         match self {
             Self::Known(view) => view.name(),
-            Self::Waited(waited) => waited.name,
+            Self::Waited(waited) => waited.name.into(),
         }
     }
 
@@ -106,7 +106,10 @@ impl Occurrences<'_> {
             }
         }
         for told in told.into_iter().filter(|told| !is_forgotten(told.time())) {
-            match kept.iter_mut().find(|kept| kept.name() == told.name()) {
+            let name = told.name();
+            let known = kept.iter_mut().find(|kept| kept.name() == name);
+            drop(name);
+            match known {
                 None => kept.push(Candidate::Told(told)),
                 Some(known) => {
                     if self.is_greater(&told, known)?
@@ -213,9 +216,9 @@ enum Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> Cow<'_, str> {
         match self {
-            Self::Stored(stored) => stored.name(),
+            Self::Stored(stored) => stored.name().into(),
             Self::Told(told) => told.name(),
         }
     }
@@ -227,7 +230,7 @@ impl Candidate<'_> {
         }
     }
 
-    fn rank(&self) -> (Timestamp, &str) {
+    fn rank(&self) -> (Timestamp, Cow<'_, str>) {
         (self.time_and_content().0, self.name())
     }
 

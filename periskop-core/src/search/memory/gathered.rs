@@ -88,9 +88,11 @@ impl<'a, 'v> Gathered<'a, 'v> {
             Around::Known(number) => {
                 let start = self.words.len();
                 for word in text.words() {
-                    self.words.extend(word.bytes().map(|byte| byte.to_ascii_lowercase()));
+                    word.extend(&mut self.words);
                     self.words.push(SLOT);
                 }
+                // What ends a word is no letter.
+                self.words[start..].make_ascii_lowercase();
                 self.words.push(DIVIDER);
                 self.apart.push((number, start..self.words.len()));
             }

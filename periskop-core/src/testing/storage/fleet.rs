@@ -148,7 +148,7 @@ pub(super) fn same(loaded: &State, expected: &State) {
         for (name, service) in &found.services {
             for (key, aggregate) in &service.errors {
                 match wanted.aggregate(name, key) {
-                    Some(other) if other == aggregate => {}
+                    Some(other) if *other == **aggregate => {}
                     Some(other) => panic!("{key:?} is\n{aggregate:?}\nand not\n{other:?}"),
                     None => panic!("one error {missing} than expected: {key:?}"),
                 }

@@ -16,7 +16,7 @@ use super::text::MARK;
 use crate::ids::bounded;
 use crate::occurrence::Occurrence;
 use crate::own_words::{is_part, own_words};
-use crate::texts::{LONGEST_TEMPLATE, MOST_SLOTS, OwnPieces, Packing};
+use crate::texts::{LONGEST_TEMPLATE, MOST_SLOTS, OwnPieces, Packing, Piece};
 use crate::time::Timestamp;
 
 /// A document, and where in it stands what others may have otherwise.
@@ -144,8 +144,7 @@ impl Pattern {
         if rest != &self.document[from..] {
             return None;
         }
-        packing.clear();
-        packing.push(&bounded(pieces[0]));
+        packing.begin(&bounded(pieces[0]));
         pieces[1..self.pieces].iter().for_each(|piece| packing.push(piece));
         Some(time)
     }
@@ -228,21 +227,21 @@ fn number(text: &str) -> Option<Timestamp> {
 pub(super) fn restored(like: &Occurrence, own: &OwnPieces) -> Occurrence {
     let mut occurrence = like.clone();
     let mut pieces = own.pieces();
-    let mut next = || pieces.next().unwrap_or_default();
-    next().clone_into(&mut occurrence.name);
+    let mut next = || pieces.next().map(Piece::text).unwrap_or_default();
+    occurrence.name = next().into_owned();
     let http = occurrence.http.iter_mut().flat_map(|http| {
         let values = http.headers.iter_mut().map(|(_, value)| value);
         http.url.iter_mut().chain(values).chain(&mut http.body)
     });
     for text in occurrence.exceptions.iter_mut().filter_map(|e| e.message.as_mut()).chain(http) {
         if text.len() > LONGEST_TEMPLATE {
-            next().clone_into(text);
+            *text = next().into_owned();
             continue;
         }
         let (mut said, mut from) = (String::with_capacity(text.len()), 0);
         for word in own_words(text.as_bytes()) {
             said.push_str(&text[from..word.start]);
-            said.push_str(next());
+            said.push_str(&next());
             from = word.end;
         }
         said.push_str(&text[from..]);

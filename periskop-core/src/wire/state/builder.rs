@@ -104,6 +104,11 @@ impl StateBuilder {
         slot
     }
 
+    /// What stores call the errors that have been told, in no particular order.
+    pub fn digests(&self) -> impl Iterator<Item = &ErrorDigest> {
+        self.slots.keys()
+    }
+
     /// The error that a store calls so, if it has been told.
     pub fn slot(&self, digest: &ErrorDigest) -> Option<Slot> {
         self.slots.get(digest).copied()
@@ -167,7 +172,7 @@ impl StateBuilder {
                 aggregate.latest.forget_through(through);
             }
             aggregate.series.tidy();
-            services.entry(id.service).or_default().errors.insert(id.key, aggregate);
+            services.entry(id.service).or_default().errors.insert(id.key, Box::new(aggregate));
         }
         State::of_parts(services, self.sources, self.texts)
     }

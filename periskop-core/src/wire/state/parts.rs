@@ -23,8 +23,7 @@ pub fn sources(state: &State) -> impl Iterator<Item = (SourceId, &Source)> {
 /// Everything that is known of errors, listed or not, by service and key.
 pub fn errors(state: &State) -> impl Iterator<Item = ErrorParts<'_>> {
     state.services.iter().flat_map(|(service, known)| {
-        let of = move |(key, aggregate)| ErrorParts { service, key, aggregate };
-        known.errors.iter().map(of)
+        known.errors.iter().map(move |(key, aggregate)| ErrorParts { service, key, aggregate })
     })
 }
 

@@ -26,7 +26,7 @@ const LONGEST_COPY: usize = 200_000;
 /// The occurrence called `name`; the newest if it is not kept, none if none is.
 pub(super) fn card(error: ErrorView<'_>, name: Option<&str>) -> Option<OccurrenceCard> {
     let all: Vec<OccurrenceView<'_>> = error.occurrences().collect();
-    let at = all.iter().position(|o| Some(o.name()) == name).unwrap_or(0);
+    let at = all.iter().position(|o| name.is_some_and(|name| o.name() == name)).unwrap_or(0);
     let shown = *all.get(at)?;
     let name_of = |at: Option<usize>| Some(Text::new(all.get(at?)?.name()));
     Some(OccurrenceCard {

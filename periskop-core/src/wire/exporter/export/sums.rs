@@ -183,7 +183,7 @@ pub(super) fn take(state: &mut State) -> Vec<(ServiceName, AggregationKey, Aggre
         let of = ServiceName::from(&name.as_str()[STORED.len()..]);
         let errors = state.services.remove(&name).map(|service| service.errors);
         let errors = errors.into_iter().flatten();
-        taken.extend(errors.map(|(key, aggregate)| (of.clone(), key, aggregate)));
+        taken.extend(errors.map(|(key, aggregate)| (of.clone(), key, *aggregate)));
     }
     taken
 }
