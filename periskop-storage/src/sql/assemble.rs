@@ -4,12 +4,15 @@
 //! A few chunks are under way at a time, so that a load takes no more memory than they do beside
 //! the state.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use periskop_core::aggregate::{Action, Age, Bucket, Incarnation, Known, Since, Tally, Width};
 use periskop_core::ids::ErrorDigest;
-use periskop_core::wire::state::{Reading, Slot, StackName, StateBuilder};
-use periskop_core::{ContentHash, ReplicaId, SourceId, Timestamp};
+use periskop_core::wire::state::{Reading, Slot, StackName, StateBuilder, Summary, unescape};
+use periskop_core::{
+    AggregateId, ContentHash, ReplicaId, ServiceName, Severity, SourceId, Timestamp,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -39,6 +42,8 @@ pub(super) struct Chunk {
 /// Rows that the database has joined.
 #[derive(Default)]
 pub(super) struct Joined {
+    /// Errors as a whole, with the ids of their services.
+    pub(super) errors: Vec<String>,
     pub(super) counts: Vec<String>,
     pub(super) stacks: Vec<String>,
     pub(super) occurrences: Vec<String>,
@@ -60,6 +65,9 @@ pub(super) struct OccurrenceRow<T> {
     pub(super) document: T,
 }
 
+/// What services are called, by their ids.
+pub(super) type Services = HashMap<Id, ServiceName>;
+
 /// A state that is being put together.
 pub(super) struct Assembly {
     chunks: mpsc::Sender<Chunk>,
@@ -70,7 +78,13 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Of a state of which the errors are known by now, and the stacks that are apart from their
     /// occurrences.
-    pub(super) fn new(mut builder: StateBuilder) -> Self {
+    pub(super) fn new(builder: StateBuilder) -> Self {
+        Self::of_errors(builder, Services::new())
+    }
+
+    /// Of a state of which no more than services are known: errors come first then.
+    pub(super) fn of_errors(mut builder: StateBuilder, services: Services) -> Self {
+        let services = Arc::new(services);
         let stacks = Arc::new(builder.take_stacks());
         let builder = Arc::new(Mutex::new(builder));
         let (chunks, next) = mpsc::channel(1);
@@ -78,7 +92,8 @@ impl Assembly {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut workers = JoinSet::new();
         for _ in 0..threads.min(MOST_THREADS) {
-            let worker = Worker { builder: builder.clone(), next: next.clone() };
+            let (builder, next) = (builder.clone(), next.clone());
+            let worker = Worker { builder, next, services: services.clone() };
             let reading = Reading::knowing(stacks.clone());
             workers.spawn_blocking(move || worker.run(reading));
         }
@@ -108,6 +123,7 @@ impl Assembly {
 struct Worker {
     builder: Arc<Mutex<StateBuilder>>,
     next: Arc<Mutex<mpsc::Receiver<Chunk>>>,
+    services: Arc<Services>,
 }
 
 impl Worker {
@@ -124,6 +140,10 @@ impl Worker {
 
     fn take(&self, mut chunk: Chunk, reading: &mut Reading) -> Result<(), Trouble> {
         let joined = &chunk.joined;
+        let errors = rows(&joined.errors).map(|row| self.error(row));
+        for (digest, aggregate, summary) in errors.collect::<Result<Vec<_>, _>>()? {
+            lock(&self.builder).error_of(digest, aggregate, summary);
+        }
         for mut row in rows(&joined.counts) {
             chunk.counts.push(known(&mut row)?);
         }
@@ -186,6 +206,17 @@ impl Worker {
         }
         Ok(())
     }
+
+    fn error(&self, mut row: Part<'_>) -> Result<(ErrorDigest, AggregateId, Summary), Trouble> {
+        let (id, service) = (row.id()?, row.id()?);
+        let summary = summary(&mut row)?;
+        let key = row.text()?;
+        let service = self.services.get(&service).ok_or_else(|| {
+            Trouble::Damaged(format!("error `{key}` is of a service that is not there"))
+        })?;
+        let (digest, aggregate) = aggregate(id, service.clone(), &key)?;
+        Ok((digest, aggregate, summary))
+    }
 }
 
 fn rows(texts: &[String]) -> impl Iterator<Item = Part<'_>> {
@@ -217,6 +248,43 @@ impl<'t> OccurrenceRow<&'t str> {
         let time = Timestamp::from_micros(row.int()?);
         let content = ContentHash(row.id()?);
         Ok(Self { error, time, content, document: row.rest() })
+    }
+}
+
+/// The error that has these names, in the form in which they are stored.
+pub(super) fn aggregate(
+    id: Id,
+    service: ServiceName,
+    key: &str,
+) -> Result<(ErrorDigest, AggregateId), Trouble> {
+    let aggregate = AggregateId { service, key: unescape(key).as_ref().into() };
+    let digest = aggregate.digest();
+    if *digest.as_bytes() != id {
+        return Err(Trouble::Damaged(format!(
+            "error `{}` of service `{}` has another id than its names give",
+            aggregate.key, aggregate.service
+        )));
+    }
+    Ok((digest, aggregate))
+}
+
+/// What is known of an error as a whole.
+pub(super) fn summary(row: &mut impl Cells) -> Result<Summary, Trouble> {
+    let (first_seen, last_seen) = (maybe_time(row)?, maybe_time(row)?);
+    let severity = match (row.maybe_int()?, maybe_time(row)?) {
+        (Some(severity), Some(at)) => Some((at, self::severity(severity)?)),
+        _ => None,
+    };
+    let forgotten_through = maybe_time(row)?;
+    Ok(Summary { first_seen, last_seen, severity, forgotten_through })
+}
+
+fn severity(n: i64) -> Result<Severity, Trouble> {
+    match n {
+        1 => Ok(Severity::Info),
+        2 => Ok(Severity::Warning),
+        3 => Ok(Severity::Error),
+        n => Err(Trouble::Damaged(format!("a severity is {n}"))),
     }
 }
 

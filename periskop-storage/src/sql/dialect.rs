@@ -88,7 +88,7 @@ pub(crate) struct Syntax {
     /// Which rows are a group: all, or those of each error, where a query that fails takes its
     /// transaction with it.
     pub(crate) joined_by: &'static str,
-    /// Bytes as hexadecimal digits.
+    /// Bytes as hexadecimal digits; where rows have a place, those of a text as well.
     pub(crate) to_hex: &'static str,
     /// Whether rows lie in the order of their primary keys, rather than in that in which they came.
     pub(crate) is_clustered: bool,
@@ -110,7 +110,7 @@ impl Syntax {
     /// between them; `None` if rows are read one by one.
     pub(crate) fn join_texts(&self, cells: &[Cell], table: &str) -> Option<String> {
         let cell = |cell: &Cell| match *cell {
-            Cell::Id(column) => self.to_hex.replace("{}", column),
+            Cell::Id(column) | Cell::Text(column) => self.to_hex.replace("{}", column),
             Cell::Int(column) => format!("CAST({column} AS TEXT)"),
             Cell::MaybeInt(column) => format!("COALESCE(CAST({column} AS TEXT), '-')"),
             Cell::Json(column) => self.from_json.replace("{}", column),
@@ -126,6 +126,8 @@ impl Syntax {
 pub(crate) enum Cell {
     /// 16 bytes, as hexadecimal digits.
     Id(&'static str),
+    /// A text, the bytes of which are written in the same way: it may have anything in it.
+    Text(&'static str),
     Int(&'static str),
     /// `-` where there is none.
     MaybeInt(&'static str),

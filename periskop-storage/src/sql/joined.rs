@@ -103,6 +103,19 @@ impl<'t> Part<'t> {
         self.0
     }
 
+    /// A text of which the bytes are written in hexadecimal digits.
+    pub(super) fn text(&mut self) -> Result<String, Trouble> {
+        let digits = self.cell().as_bytes();
+        let value = |digit: u8| char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok());
+        let byte = |pair: &[u8]| match *pair {
+            [high, low] => Some((value(high)? << 4) | value(low)?),
+            _ => None,
+        };
+        let bytes = digits.chunks(2).map(byte).collect::<Option<Vec<_>>>();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or_else(|| Trouble::Damaged("a text is none".to_owned()))
+    }
+
     fn cell(&mut self) -> &'t str {
         let (cell, rest) = self.0.split_once(' ').unwrap_or((self.0, ""));
         self.0 = rest;
@@ -141,7 +154,7 @@ mod tests {
 
     #[test]
     fn cells_come_out_as_the_database_wrote_them() {
-        let text = format!("{:032X} -7 - {{\"a b\": 1}}\u{1e}{:032x} 7 -9 ", 10, 11);
+        let text = format!("{:032X} -7 - {{\"a b\": 1}}\u{1e}{:032x} 7 -9 4BC3BC1E20 ", 10, 11);
         let mut rows = parts(&text);
         let mut row = rows.next().unwrap();
         assert_eq!(row.id().unwrap(), 10_u128.to_be_bytes());
@@ -150,6 +163,7 @@ mod tests {
         let mut row = rows.next().unwrap();
         assert_eq!(row.id().unwrap(), 11_u128.to_be_bytes());
         assert_eq!((row.int().unwrap(), row.maybe_int().unwrap()), (7, Some(-9)));
+        assert_eq!(row.text().unwrap(), "Kü\u{1e} ");
         assert_eq!((row.rest(), rows.next().is_none()), ("", true));
     }
 
@@ -159,6 +173,8 @@ mod tests {
             assert!(matches!(Part(wrong).id(), Err(Trouble::Damaged(_))), "{wrong}");
             assert!(matches!(Part(wrong).int(), Err(Trouble::Damaged(_))), "{wrong}");
             assert!(matches!(Part(wrong).maybe_int(), Err(Trouble::Damaged(_))), "{wrong}");
+            let text = Part(wrong).text();
+            assert!(wrong.trim().is_empty() || wrong == "ab" || text.is_err(), "{wrong}");
         }
     }
 }

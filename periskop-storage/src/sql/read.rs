@@ -8,13 +8,12 @@ use async_trait::async_trait;
 use periskop_core::aggregate::{Act, Action, ActionId, Incarnation};
 use periskop_core::storage::{Cursor, Stored};
 use periskop_core::target::LastState;
-use periskop_core::wire::state::{StateBuilder, Summary, parse_labels, parse_watermark, unescape};
-use periskop_core::{
-    AggregateId, ContentHash, ReplicaId, ServiceName, Severity, SourceId, Timestamp,
-};
+use periskop_core::wire::state::{StateBuilder, parse_labels, parse_watermark, unescape};
+use periskop_core::{ContentHash, ReplicaId, ServiceName, SourceId, Timestamp};
 
 use super::assemble::{
-    Assembly, Chunk, Id, OccurrenceRow, StackRow, bucket, count, incarnation, known, maybe_time,
+    Assembly, Chunk, Id, OccurrenceRow, Services, StackRow, aggregate, bucket, count, incarnation,
+    known, maybe_time, summary,
 };
 use super::dialect::{Cell, Dialect, Kind, Row, Statement};
 use super::joined::Span;
@@ -116,11 +115,10 @@ impl<D: Dialect> Reader<'_, '_, D> {
     async fn read(mut self) -> Result<periskop_core::State, Trouble> {
         self.services().await?;
         self.sources().await?;
-        let mut errors = self.errors().await?;
         if let Some(place) = D::SYNTAX.place.filter(|_| self.only.is_empty()) {
-            errors.sort_unstable();
-            return self.sweep(place, &errors).await;
+            return self.sweep(place).await;
         }
+        let errors = self.errors().await?;
         let mut progress = Progress::new();
         let assembly = Assembly::new(std::mem::take(&mut self.builder));
         for (n, some) in errors.chunks(ERRORS_AT_ONCE).enumerate() {
@@ -266,26 +264,10 @@ impl<D: Dialect> Reader<'_, '_, D> {
         let builder = &mut self.builder;
         let mut ids = Vec::new();
         let mut each = |mut row: Row| {
-            let id: [u8; 16] = row.id()?;
-            let service = service(&row.text()?);
-            let key = unescape(&row.text()?).as_ref().into();
-            let aggregate = AggregateId { service, key };
-            let digest = aggregate.digest();
-            if *digest.as_bytes() != id {
-                return Err(Trouble::Damaged(format!(
-                    "error `{}` of service `{}` has another id than its names give",
-                    aggregate.key, aggregate.service
-                )));
-            }
-            let (first_seen, last_seen) = (maybe_time(&mut row)?, maybe_time(&mut row)?);
-            let severity = (row.maybe_int()?, maybe_time(&mut row)?);
-            let severity = match severity {
-                (Some(severity), Some(at)) => Some((at, self::severity(severity)?)),
-                _ => None,
-            };
-            let forgotten_through = maybe_time(&mut row)?;
-            let summary = Summary { first_seen, last_seen, severity, forgotten_through };
-            builder.error_of(digest, aggregate, summary);
+            let id: Id = row.id()?;
+            let (service, key) = (service(&row.text()?), row.text()?);
+            let (digest, aggregate) = aggregate(id, service, &key)?;
+            builder.error_of(digest, aggregate, summary(&mut row)?);
             ids.push(id.to_vec());
             Ok(())
         };
@@ -296,6 +278,39 @@ impl<D: Dialect> Reader<'_, '_, D> {
             ids.sort_unstable();
         }
         Ok(ids)
+    }
+
+    /// What services are called.
+    pub(super) async fn names(&mut self) -> Result<Services, Trouble> {
+        let all = Statement::new(D::SYNTAX, "SELECT id, name FROM periskop_services");
+        let mut names = Services::new();
+        let mut each = |mut row: Row| {
+            names.insert(row.id()?, service(&row.text()?));
+            Ok(())
+        };
+        self.transaction.fetch(&all, &[Bytes, Text], &mut each).await?;
+        Ok(names)
+    }
+
+    /// Reads what is known of errors as a whole, where a database joins rows.
+    pub(super) async fn joined_errors(
+        &mut self,
+        span: Span<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Trouble> {
+        let cells = [
+            Cell::Id("id"),
+            Cell::Id("service"),
+            Cell::MaybeInt("first_seen"),
+            Cell::MaybeInt("last_seen"),
+            Cell::MaybeInt("severity"),
+            Cell::MaybeInt("severity_at"),
+            Cell::MaybeInt("forgotten_through"),
+            Cell::Text("aggregation_key"),
+        ];
+        let all = D::SYNTAX.join_texts(&cells, "periskop_errors").unwrap_or_default();
+        let query = |this: &Self, some: Span<'_>| this.of(&all, some);
+        self.joined(span, query, &mut chunk.joined.errors).await
     }
 
     pub(super) async fn counts(
@@ -451,13 +466,4 @@ impl<D: Dialect> Reader<'_, '_, D> {
 
 fn service(stored: &str) -> ServiceName {
     unescape(stored).as_ref().into()
-}
-
-fn severity(n: i64) -> Result<Severity, Trouble> {
-    match n {
-        1 => Ok(Severity::Info),
-        2 => Ok(Severity::Warning),
-        3 => Ok(Severity::Error),
-        n => Err(Trouble::Damaged(format!("a severity is {n}"))),
-    }
 }

@@ -41,15 +41,25 @@ impl Table {
 }
 
 impl<D: Dialect> Reader<'_, '_, D> {
-    /// Reads what belongs to `errors`, which are all there are, in the order of their ids.
-    pub(super) async fn sweep(
-        mut self,
-        place: &'static str,
-        errors: &[Vec<u8>],
-    ) -> Result<State, Trouble> {
+    /// Reads all errors and what belongs to them.
+    pub(super) async fn sweep(mut self, place: &'static str) -> Result<State, Trouble> {
+        let services = self.names().await?;
+        let assembly = Assembly::of_errors(std::mem::take(&mut self.builder), services);
+        let mut table = self.table("periskop_errors", place, ERRORS_AT_ONCE).await?;
+        while let Some(span) = self.next(&mut table).await? {
+            let mut chunk = Chunk::default();
+            self.joined_errors(span, &mut chunk).await?;
+            if !assembly.put(chunk).await {
+                break;
+            }
+        }
+        let builder = assembly.finish().await?;
+
+        let mut errors: Vec<_> = builder.digests().map(|id| id.as_bytes().to_vec()).collect();
+        errors.sort_unstable();
         let mut progress = Progress::new();
         let mut is_at = |percent| progress.is_at(errors.len() * percent / 100, percent);
-        let assembly = Assembly::new(std::mem::take(&mut self.builder));
+        let assembly = Assembly::new(builder);
         for some in errors.chunks(ERRORS_AT_ONCE) {
             let mut chunk = Chunk::default();
             let of = Span::Through(some);
