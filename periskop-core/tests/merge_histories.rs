@@ -163,7 +163,7 @@ fn describe(state: &State, now: Timestamp) -> Value {
     for service in state.services() {
         let mut errors = serde_json::Map::new();
         for error in state.errors_of(service) {
-            let latest: Vec<_> = error.occurrences().map(|o| o.name().to_owned()).collect();
+            let latest: Vec<_> = error.occurrences().map(|o| o.name().into_owned()).collect();
             let value = json!({
                 "total": error.total(),
                 "state": error.status(now).as_str(),

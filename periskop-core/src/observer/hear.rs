@@ -72,13 +72,8 @@ impl Observer {
             latest: LatestOccurrences::new(self.settings.occurrences_per_error),
             ..Aggregate::default()
         };
-        let known = self
-            .state
-            .services
-            .get(service)
-            .and_then(|s| s.errors.get(&error.key))
-            .map(Box::as_ref);
-        let known = known.unwrap_or(&nothing);
+        let known = self.state.services.get(service).and_then(|s| s.errors.get(&error.key));
+        let known = known.map_or(&nothing, Box::as_ref);
         let mut update = Aggregate {
             latest: LatestOccurrences::new(self.settings.occurrences_per_error),
             ..Aggregate::default()

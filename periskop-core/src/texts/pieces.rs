@@ -313,7 +313,7 @@ impl<'a> Piece<'a> {
 
     fn digit(self, digits: &[u8; 16], at: usize) -> u8 {
         let both = self.bytes[at / 2];
-        digits[usize::from(if at % 2 == 0 { both >> 4 } else { both & 0xf })]
+        digits[usize::from(if at.is_multiple_of(2) { both >> 4 } else { both & 0xf })]
     }
 }
 
@@ -373,7 +373,7 @@ mod tests {
             ),
         ) {
             let all = packed(&pieces);
-            prop_assert_eq!(read(&all), pieces.clone());
+            prop_assert_eq!(&read(&all), &pieces);
             for (piece, text) in Pieces::of(&all).zip(&pieces) {
                 let mut bytes = b"before".to_vec();
                 piece.extend(&mut bytes);
