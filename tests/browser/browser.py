@@ -18,6 +18,7 @@ import unittest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -119,7 +120,8 @@ class BrowserTest(unittest.TestCase):
         return self.browser.execute_script(code, *arguments)
 
     def press(self, keys):
-        self.browser.switch_to.active_element.send_keys(keys)
+        """To whatever has the focus then, as a keyboard does: a list may replace what had it before."""
+        ActionChains(self.browser).send_keys(keys).perform()
 
     def screen(self, width, height=900):
         """Makes the page so wide, and after the test as it was. No window gets as narrow as a phone."""
