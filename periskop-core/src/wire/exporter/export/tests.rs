@@ -308,7 +308,9 @@ proptest! {
             gateway.prune(now);
             // Who pushes for the first time has something to tell.
             counted[who] = (counted[who] + more).max(1);
-            let began = *began[who].get_or_insert(now.minus(DAY * days_before));
+            // Two without a uuid that began at the same time would be one to everybody.
+            let apart = Duration::from_secs(who as u64);
+            let began = *began[who].get_or_insert(now.minus(DAY * days_before).plus(apart));
             let name = format!("p{who}");
             let source = has_uuid.then_some(name.as_str());
             gateway.push(now, report(source, tells_since.then_some(began), counted[who]));
